@@ -1,0 +1,88 @@
+# Without conda, everything runs in .venv, which the first target that needs it creates.
+# Inside the conda environment td-to-tokens (environment.yml), everything runs in that.
+
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+VENV_PYTHON := .venv/Scripts/python.exe
+else
+PYTHON ?= python3
+VENV_PYTHON := .venv/bin/python
+# In a container the only user is often root, whom JupyterLab refuses without being told.
+LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
+endif
+JOBS ?= 2
+
+ifeq ($(notdir $(subst \,/,$(CONDA_DEFAULT_ENV))),td-to-tokens)
+RUN := python
+else
+RUN := $(VENV_PYTHON)
+COURSE := .venv/course-installed
+TOOLS := .venv/tools-installed
+endif
+
+PIP_INSTALL := -m pip install --disable-pip-version-check --constraint constraints.txt
+TOUCH = $(RUN) -c "import pathlib; pathlib.Path('$@').touch()"
+
+define CHECK_PYTHON
+import sys; \
+version = sys.version_info[:2]; \
+version < (3, 11) and sys.exit('The course needs Python 3.11 to 3.14; this is %d.%d. Name another: make lab PYTHON=python3.12' % version); \
+version > (3, 14) and sys.exit('PyTorch 2.13 needs Python 3.11 to 3.14; this is %d.%d. Name another: make lab PYTHON=python3.14' % version); \
+import importlib.util; \
+importlib.util.find_spec('ensurepip') or sys.exit('This Python cannot make virtual environments; on Debian and Ubuntu: sudo apt install python3-venv')
+endef
+
+define CLEAN
+import itertools, pathlib, shutil; \
+made = ['.venv', 'build', '.pytest_cache', '.mypy_cache', '.ruff_cache', '.hypothesis', '.benchmarks', '*.egg-info']; \
+here = itertools.chain.from_iterable(pathlib.Path().glob(name) for name in made); \
+inside = (path for top in ('rlcore', 'speccore', 'tests', 'notebooks', '__pycache__') for path in [pathlib.Path(top), *pathlib.Path(top).rglob('*')] if path.name in ('__pycache__', '.ipynb_checkpoints')); \
+[shutil.rmtree(path, ignore_errors=True) for path in [*here, *inside]]
+endef
+
+.PHONY: help lab test run lint bench clean
+.DEFAULT_GOAL := help
+
+help:
+	$(info make lab     install the course and open it in JupyterLab)
+	$(info make test    run every test and every notebook, comparing all outputs (JOBS=2))
+	$(info make run     execute every notebook anew and save its outputs)
+	$(info make lint    check style, format and types)
+	$(info make bench   measure the speed of the packages, side by side with plain code)
+	$(info make clean   remove .venv, caches and compiled kernels)
+	@echo Newcomers start with: make lab
+
+lab: $(COURSE)
+	$(RUN) -m rlcore
+	$(RUN) -m jupyterlab $(LAB_FLAGS) notebooks/00_start_here.ipynb
+
+test: $(TOOLS)
+	$(RUN) -m pytest --nbval -n $(JOBS) $(PYTEST_FLAGS)
+
+run: $(COURSE)
+	$(RUN) -m rlcore
+	$(RUN) notebooks/run.py
+
+lint: $(TOOLS)
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+
+bench: $(TOOLS)
+	$(RUN) -m rlcore
+	$(RUN) tests/benchmarks/bench_tabular.py
+
+clean:
+	$(PYTHON) -c "$(CLEAN)"
+
+$(VENV_PYTHON):
+	@$(PYTHON) -c "$(CHECK_PYTHON)"
+	$(PYTHON) -m venv --clear .venv
+
+.venv/course-installed: $(VENV_PYTHON) pyproject.toml constraints.txt
+	$(RUN) $(PIP_INSTALL) --editable .
+	@$(TOUCH)
+
+.venv/tools-installed: .venv/course-installed
+	$(RUN) $(PIP_INSTALL) --editable ".[dev]"
+	@$(TOUCH)

@@ -1,0 +1,67 @@
+"""Makes the bare `pytest --nbval` run the unit tests and compare every output of every notebook."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+NBVAL_DEFAULT_CELL_TIMEOUT = 2000
+
+# Kernels import the packages of this clone, and draw figures inline whatever the shell prefers.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+os.environ.pop("MPLBACKEND", None)
+
+seconds_of_notebook = defaultdict(float)
+lines_for_the_summary = []
+
+
+def pytest_configure(config):
+    option = config.option
+    if option.nbval or option.nbval_lax:
+        option.nbval_current_env = not option.nbval_kernel_name
+        sanitize = ROOT / "tests" / "notebooks" / "nbval_sanitize.cfg"
+        option.nbval_sanitize_with = option.nbval_sanitize_with or str(sanitize)
+        if option.nbval_cell_timeout == NBVAL_DEFAULT_CELL_TIMEOUT:
+            option.nbval_cell_timeout = 180.0
+    # The cells of a notebook share one kernel, so that they must stay in one worker of `-n`.
+    if getattr(option, "dist", "no") == "load":
+        option.dist = "loadfile"
+
+
+def pytest_sessionstart(session):
+    """Compile the kernels once, before any notebook: a first compilation writes to stderr."""
+    option = session.config.option
+    is_worker = hasattr(session.config, "workerinput")
+    if (option.nbval or option.nbval_lax) and not option.collectonly and not is_worker:
+        from rlcore.compilation import compile_kernels
+
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            compile_kernels()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if hasattr(item, "output_timeout"):  # nbval gives up after 5 s without output
+            item.output_timeout = 60
+
+
+def pytest_runtest_logreport(report):
+    notebook = report.nodeid.split("::")[0]
+    if notebook.endswith(".ipynb"):
+        seconds_of_notebook[notebook] += report.duration
+    if report.when == "call":
+        lines_for_the_summary.extend(
+            line for name, line in report.user_properties if name == "summary"
+        )
+
+
+def pytest_terminal_summary(terminalreporter):
+    """List the seconds of each notebook and what tests left with record_property("summary", …)."""
+    if seconds_of_notebook:
+        terminalreporter.section("seconds per notebook")
+        for notebook, seconds in sorted(seconds_of_notebook.items()):
+            terminalreporter.write_line(f"{seconds:7.1f}  {notebook}")
+        terminalreporter.write_line(f"{sum(seconds_of_notebook.values()):7.1f}  in all")
+    for line in lines_for_the_summary:
+        terminalreporter.write_line(line)

@@ -1,0 +1,88 @@
+"""Numba for this package: compiled once, kept on disk, never stale, and never silent.
+
+``python -m rlcore`` compiles every kernel now, so that no notebook has to wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config, event
+
+_PACKAGE = Path(__file__).parent
+
+
+def _source_hash() -> str:
+    sources = [path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py"))]
+    kernels = [source for source in sources if b"compiled" in source or b"numba" in source]
+    return hashlib.sha256(b"".join(kernels)).hexdigest()[:12]
+
+
+# Numba's own disk cache looks at the file of the kernel alone and would go on using machine code
+# of an old target function. A folder named after the source of all kernels cannot be stale.
+_CACHE = _PACKAGE / "__pycache__" / f"numba-{_source_hash()}"
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile with Numba on first use; ``.py_func`` is the same function in plain Python.
+
+    The interpreter's lock is released, so that threads run kernels side by side.
+    """
+    previous = config.CACHE_DIR  # type: ignore[attr-defined]
+    config.CACHE_DIR = str(_CACHE)  # type: ignore[attr-defined]
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    finally:
+        config.CACHE_DIR = previous  # type: ignore[attr-defined]
+
+
+class _Announcement(event.Listener):
+    """Says on standard error which kernel is being compiled, and how long it took."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.began = 0.0
+
+    def on_start(self, event: event.Event) -> None:
+        if self.depth == 0 and event.data["dispatcher"].py_func.__module__.startswith("rlcore."):
+            name = event.data["dispatcher"].py_func.__name__.strip("_")
+            print(
+                f"compiling {name} (once, then kept on disk) … ",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+            self.began = time.perf_counter()
+        self.depth += 1
+
+    def on_end(self, event: event.Event) -> None:
+        self.depth -= 1
+        if self.depth == 0 and event.data["dispatcher"].py_func.__module__.startswith("rlcore."):
+            print(f"{time.perf_counter() - self.began:.1f} s", file=sys.stderr, flush=True)
+
+
+event.register("numba:compile", _Announcement())
+
+
+def compile_kernels() -> None:
+    """Compile what is not on disk yet, by running every learner once on the smallest problem."""
+    import gymnasium
+
+    import rlcore
+
+    env = gymnasium.make("rlcore/RandomWalk-v0", num_states=1)
+    mdp = rlcore.TabularMDP.from_gymnasium(env)
+    data = rlcore.collect(mdp, episodes=1)
+    rlcore.batch_td(data)
+    rlcore.batch_monte_carlo(data)
+    rlcore.q_learning_from_transitions(data, sweeps=1, alpha=0.5)
+    rlcore.td_lambda(mdp, episodes=1, alpha=0.5, traces="dutch")
+    for learner in (*rlcore.PREDICTION, *rlcore.CONTROL):
+        for problem in (mdp, env):
+            learner(problem, episodes=1, alpha=0.5)

@@ -1,0 +1,184 @@
+"""Policies as arrays, the choice of an action, and schedules for α and ε.
+
+A policy is an array (states, actions) whose rows sum to 1. The two functions that choose an action
+inside a learner's loop, ``sample`` and ``epsilon_greedy``, are functions of one uniform random
+number u in [0, 1): given u they are deterministic, so they can be tested exactly and run compiled
+or interpreted alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rlcore.compilation import compiled
+from rlcore.validation import check_count, check_fraction
+
+Floats = NDArray[np.float64]
+
+
+@compiled
+def sample(probabilities, u):
+    """The index at which the cumulative probability first exceeds u (inverse transform).
+
+    Args:
+        probabilities: (n,) numbers that sum to 1.
+        u: uniform in [0, 1).
+    """
+    cumulative = 0.0
+    for index in range(probabilities.shape[0]):
+        cumulative += probabilities[index]
+        if u < cumulative:
+            return index
+    return probabilities.shape[0] - 1
+
+
+@compiled
+def epsilon_greedy(q, epsilon, u):
+    """An action drawn from the ε-greedy policy of one row of action values.
+
+    π(a) = ε / |A| + (1 − ε) / |best| for the best actions, ε / |A| for the others
+    (Sutton & Barto 2018, section 2.2); equal best actions are chosen with equal probability.
+
+    Args:
+        q: (actions,) action values of the state.
+        epsilon: probability of exploring, in [0, 1].
+        u: uniform in [0, 1): its first ε explores, the rest picks among the best.
+    """
+    num_actions = q.shape[0]
+    if u < epsilon:
+        return int(u / epsilon * num_actions)
+    best, ties = q[0], 1
+    for action in range(1, num_actions):
+        if q[action] > best:
+            best, ties = q[action], 1
+        elif q[action] == best:
+            ties += 1
+    chosen = int((u - epsilon) / (1.0 - epsilon) * ties)
+    for action in range(num_actions):
+        if q[action] == best:
+            if chosen == 0:
+                return action
+            chosen -= 1
+    return num_actions - 1
+
+
+@compiled
+def epsilon_greedy_probability(q, epsilon, action):
+    """π(action) of the ε-greedy policy of one row of action values ``q`` (actions,)."""
+    best, ties = q[0], 1
+    for other in range(1, q.shape[0]):
+        if q[other] > best:
+            best, ties = q[other], 1
+        elif q[other] == best:
+            ties += 1
+    explore = epsilon / q.shape[0]
+    return explore + (1.0 - epsilon) / ties if q[action] == best else explore
+
+
+def uniform_policy(num_states: int, num_actions: int) -> Floats:
+    """Every action with the same probability, (states, actions)."""
+    check_count("num_states", num_states)
+    check_count("num_actions", num_actions)
+    return np.full((num_states, num_actions), 1 / num_actions)
+
+
+def greedy_policy(q: ArrayLike, tolerance: float = 0.0) -> Floats:
+    """All probability on the best action; equal ones (within ``tolerance``) share it.
+
+    Args:
+        q: (states, actions) action values.
+        tolerance: two values closer than this are equal, >= 0.
+    """
+    q = _action_values(q)
+    best = q >= q.max(axis=1, keepdims=True) - tolerance
+    return np.asarray(best / best.sum(axis=1, keepdims=True))
+
+
+def epsilon_greedy_policy(q: ArrayLike, epsilon: float, tolerance: float = 0.0) -> Floats:
+    """ε / |A| for every action, and 1 − ε shared by the best ones (Sutton & Barto 2018, section
+    2.2).
+
+    Args:
+        q: (states, actions) action values.
+        epsilon: in [0, 1].
+        tolerance: two values closer than this are equal, >= 0.
+    """
+    check_fraction("epsilon", epsilon)
+    greedy = greedy_policy(q, tolerance)
+    return (1 - epsilon) * greedy + epsilon / greedy.shape[1]
+
+
+def softmax_policy(q: ArrayLike, temperature: float) -> Floats:
+    """π(a|s) = exp(q(s,a)/T) / Σ_b exp(q(s,b)/T) (Sutton & Barto 2018, eq. 13.2).
+
+    Args:
+        q: (states, actions) action values.
+        temperature: T > 0, in the unit of q; small is greedy, large is uniform.
+    """
+    if not 0 < temperature < np.inf:
+        raise ValueError(f"temperature: takes a number > 0, got {temperature!r}")
+    q = _action_values(q)
+    weights = np.exp((q - q.max(axis=1, keepdims=True)) / temperature)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _action_values(q: ArrayLike) -> Floats:
+    array = np.asarray(q, dtype=np.float64)
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"q: takes shape (states, actions), got {array.shape}")
+    if not np.all(np.isfinite(array)):
+        raise ValueError("q: takes finite action values, got NaN or infinity")
+    return array
+
+
+def linear_schedule(start: float, end: float, episodes: int, *, steps: int | None = None) -> Floats:
+    """From ``start`` to ``end`` in equal steps over ``steps`` episodes (all if None), then ``end``.
+
+    Args:
+        start, end: values in [0, 1].
+        episodes: length of the schedule.
+        steps: episode at which ``end`` is reached, 2 … episodes.
+
+    Returns:
+        (episodes,) array for ``alpha=`` or ``epsilon=``.
+    """
+    check_fraction("start", start)
+    check_fraction("end", end)
+    check_count("episodes", episodes)
+    ramp = np.linspace(start, end, check_count("steps", episodes if steps is None else steps))
+    return np.concatenate((ramp, np.full(max(0, episodes - len(ramp)), end)))[:episodes]
+
+
+def exponential_schedule(start: float, end: float, episodes: int) -> Floats:
+    """Geometric decay start · (end/start)^(k/(episodes−1)); both in (0, 1]. Returns (episodes,)."""
+    for name, value in (("start", start), ("end", end)):
+        if not 0 < value <= 1:
+            raise ValueError(f"{name}: takes a number in (0, 1], got {value!r}")
+    return np.geomspace(start, end, check_count("episodes", episodes))
+
+
+def harmonic_schedule(
+    start: float, episodes: int, *, half_life: float = 1.0, power: float = 1.0
+) -> Floats:
+    """start / (1 + k / half_life)^power: with 1/2 < power ≤ 1 the conditions of Robbins and Monro.
+
+    Σα = ∞ and Σα² < ∞ hold exactly for powers in (1/2, 1] (Robbins & Monro 1951, Sutton & Barto
+    2018, eq. 2.7). As ε with power 1 it is *greedy in the limit with infinite exploration* (GLIE).
+
+    Args:
+        start: first value, in (0, 1].
+        episodes: length of the schedule.
+        half_life: episode at which the value is start / 2^power, > 0.
+        power: speed of the decay, > 0.
+
+    Returns:
+        (episodes,) array for ``alpha=`` or ``epsilon=``.
+    """
+    if not 0 < start <= 1:
+        raise ValueError(f"start: takes a number in (0, 1], got {start!r}")
+    for name, value in (("half_life", half_life), ("power", power)):
+        if not 0 < value < np.inf:
+            raise ValueError(f"{name}: takes a number > 0, got {value!r}")
+    steps = np.arange(check_count("episodes", episodes))
+    return np.asarray(start / (1 + steps / half_life) ** power)

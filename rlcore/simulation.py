@@ -1,0 +1,250 @@
+"""Where the experience comes from: one interface, two sources.
+
+Every learner's loop is written against two functions with the meaning of Gymnasium's own:
+
+    state = reset(environment)
+    next_state, reward, terminated, truncated = step(environment, action)
+
+Called from Python they ask a ``gymnasium.Env``. Called from compiled code they draw from the
+arrays of a ``TabularMDP``. The arrays are sampled exactly as Gymnasium samples its toy-text tables
+(one uniform number for a start, one for a step, from a generator with the same seed), so a learner
+sees the same experience, and learns the same numbers to the last bit, on either road.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from rlcore.mdp import TabularMDP
+from rlcore.validation import check_count
+
+Problem = TabularMDP | gymnasium.Env[Any, Any]
+
+# An episode of this length in a problem without a time limit is taken for one that never ends.
+ENDLESS = 100_000
+
+
+class ArrayEnvironment(NamedTuple):
+    """A ``TabularMDP`` as compiled code steps it."""
+
+    cumulative: NDArray[np.float64]  # (S, A, K) cumulative probabilities of the outcomes
+    next_states: NDArray[np.int64]
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    start: NDArray[np.float64]  # (S,) cumulative
+    limit: int
+    now: NDArray[np.int64]  # the current state, and the steps since reset
+    total: NDArray[np.float64]  # the sum of rewards since reset
+    rng: np.random.Generator
+
+
+class GymnasiumEnvironment:
+    """A discrete ``gymnasium.Env`` as interpreted code steps it; its seed is used once, at the
+    start."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], seed: int, limit: int) -> None:
+        self.env = env
+        self.seed: int | None = seed
+        self.limit = limit
+        self.total, self.steps = 0.0, 0
+
+    def reset(self) -> int:
+        state, _ = self.env.reset(seed=self.seed)
+        self.seed = None
+        self.total, self.steps = 0.0, 0
+        return int(state)
+
+    def step(self, action: int) -> tuple[int, float, bool, bool]:
+        state, reward, terminated, truncated, _ = self.env.step(action)
+        reward = float(reward)
+        self.total += reward
+        self.steps += 1
+        return int(state), reward, terminated, truncated or self.steps >= self.limit
+
+
+def reset(environment: GymnasiumEnvironment) -> int:
+    """Begin an episode; returns the first state."""
+    return environment.reset()
+
+
+def step(environment: GymnasiumEnvironment, action: int) -> tuple[int, float, bool, bool]:
+    """Take an action; returns (next_state, reward, terminated, truncated)."""
+    return environment.step(action)
+
+
+def episode_summary(environment: GymnasiumEnvironment) -> tuple[float, int]:
+    """The undiscounted sum of rewards, and the number of steps, since the last reset."""
+    return environment.total, environment.steps
+
+
+@overload(reset)
+def _reset_arrays(environment):
+    def reset_arrays(environment):
+        u = environment.rng.random()
+        state = np.searchsorted(environment.start, u, side="right")
+        environment.now[0], environment.now[1] = state, 0
+        environment.total[0] = 0.0
+        return state
+
+    return reset_arrays
+
+
+@overload(step)
+def _step_arrays(environment, action):
+    def step_arrays(environment, action):
+        state = environment.now[0]
+        u = environment.rng.random()
+        outcome = 0
+        while u >= environment.cumulative[state, action, outcome]:
+            outcome += 1
+        next_state = environment.next_states[state, action, outcome]
+        reward = environment.rewards[state, action, outcome]
+        terminated = environment.terminated[state, action, outcome]
+        environment.now[0] = next_state
+        environment.now[1] += 1
+        environment.total[0] += reward
+        return next_state, reward, terminated, environment.now[1] >= environment.limit
+
+    return step_arrays
+
+
+@overload(episode_summary)
+def _episode_summary_arrays(environment):
+    def episode_summary_arrays(environment):
+        return environment.total[0], environment.now[1]
+
+    return episode_summary_arrays
+
+
+class Simulation(NamedTuple):
+    """A problem made ready for a learner's loop."""
+
+    environment: Any  # ArrayEnvironment or GymnasiumEnvironment
+    rng: np.random.Generator  # the learner's own random numbers
+    mdp: TabularMDP | None  # where exact values can come from
+    unlimited: bool  # no time limit was asked for: an episode that meets one never ends
+
+    def run(self, loop: Any, *arguments: Any) -> None:
+        """Run a learner's loop: compiled on arrays, interpreted on a ``gymnasium.Env``."""
+        (loop if self.mdp is not None else loop.py_func)(self.environment, *arguments, self.rng)
+
+    def check_lengths(self, lengths: NDArray[np.int64]) -> None:
+        """Refuse results in which an episode did not end by itself."""
+        if self.unlimited and np.any(lengths >= ENDLESS):
+            run, episode = np.argwhere(lengths >= ENDLESS)[0]
+            raise RuntimeError(
+                f"run {run}, episode {episode} did not end within {ENDLESS} steps; "
+                "give max_episode_steps to truncate long episodes"
+            )
+
+
+def problem_size(problem: Problem) -> tuple[int, int]:
+    """(number of states, number of actions).
+
+    Raises:
+        TypeError: ``problem`` is neither a ``TabularMDP`` nor a ``gymnasium.Env``.
+        ValueError: spaces that are not discrete and counted from 0.
+    """
+    if isinstance(problem, TabularMDP):
+        return problem.num_states, problem.num_actions
+    if not isinstance(problem, gymnasium.Env):
+        raise TypeError(
+            f"problem: takes a TabularMDP or a gymnasium.Env, got {type(problem).__name__}"
+        )
+    sizes = []
+    for name in ("observation_space", "action_space"):
+        space = getattr(problem, name)
+        if not isinstance(space, gymnasium.spaces.Discrete) or space.start != 0:
+            raise ValueError(
+                f"problem: takes an environment whose {name} is Discrete(n) counted from 0, "
+                f"got {space}"
+            )
+        sizes.append(int(space.n))
+    return sizes[0], sizes[1]
+
+
+def simulate(
+    problem: Problem,
+    seed: int,
+    max_episode_steps: int | None = None,
+    policy: NDArray[np.float64] | None = None,
+) -> Simulation:
+    """Make a problem ready for a learner's loop.
+
+    Args:
+        problem: a ``TabularMDP``, or a ``gymnasium.Env`` with Discrete observations and actions.
+        seed: whole number >= 0; the environment and the learner get independent streams from it.
+        max_episode_steps: truncate episodes after so many steps; None keeps the problem's own
+            limit.
+        policy: (states, actions) the policy that will be followed, if it is fixed.
+
+    Raises:
+        ValueError: a bad seed or limit, or episodes that cannot end.
+    """
+    check_count("seed", seed, minimum=0)
+    if max_episode_steps is not None:
+        check_count("max_episode_steps", max_episode_steps)
+    environment_seed, learner_seed = seed_pair(seed)
+    rng = np.random.default_rng(learner_seed)
+    limit = max_episode_steps
+    if isinstance(problem, TabularMDP):
+        limit = limit or problem.max_episode_steps
+    unlimited = limit is None
+    limit = limit or ENDLESS
+    if not isinstance(problem, TabularMDP):
+        environment = GymnasiumEnvironment(problem, environment_seed, limit)
+        return Simulation(environment, rng, None, unlimited)
+    if unlimited:
+        _check_ends(problem, policy)
+    arrays = ArrayEnvironment(
+        cumulative=_cumulative(problem.probabilities),
+        next_states=problem.next_states,
+        rewards=problem.rewards,
+        terminated=problem.terminated,
+        start=_cumulative(problem.start),
+        limit=limit,
+        now=np.zeros(2, dtype=np.int64),
+        total=np.zeros(1),
+        rng=np.random.default_rng(environment_seed),
+    )
+    return Simulation(arrays, rng, problem, unlimited)
+
+
+def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cumulative sums along the last axis; the last possible outcome takes what rounding left
+    over."""
+    size = probabilities.shape[-1]
+    last = size - 1 - np.argmax(probabilities[..., ::-1] > 0, axis=-1)
+    return np.where(np.arange(size) >= last[..., None], 1.0, np.cumsum(probabilities, axis=-1))
+
+
+def seed_pair(seed: int) -> tuple[int, int]:
+    """Two independent seeds from one: the environment's and the learner's."""
+    environment_seed, learner_seed = np.random.SeedSequence(seed).generate_state(2)
+    return int(environment_seed), int(learner_seed)
+
+
+def _check_ends(mdp: TabularMDP, policy: NDArray[np.float64] | None) -> None:
+    """Refuse a problem in which an episode can come to a state from which it never ends."""
+    taken = np.ones((mdp.num_states, mdp.num_actions), bool) if policy is None else policy > 0
+    possible = (mdp.probabilities > 0) & taken[:, :, None]
+    can_end = (possible & mdp.terminated).any(axis=(1, 2))
+    reached = mdp.start > 0
+    moves = np.zeros((mdp.num_states, mdp.num_states), dtype=bool)
+    states, actions, outcomes = np.nonzero(possible & ~mdp.terminated)
+    moves[states, mdp.next_states[states, actions, outcomes]] = True
+    for _ in range(mdp.num_states):
+        can_end = can_end | moves[:, can_end].any(axis=1)
+        reached = reached | moves[reached].any(axis=0)
+    stuck = np.flatnonzero(reached & ~can_end)
+    if len(stuck):
+        raise ValueError(
+            f"problem: an episode that reaches state {stuck[0]} can never end"
+            + ("" if policy is None else " under this policy")
+            + "; takes a problem that ends, or max_episode_steps"
+        )

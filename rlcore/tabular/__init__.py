@@ -1,0 +1,1 @@
+"""Values in a table: targets, prediction, control."""
