@@ -54,7 +54,7 @@ help:
 
 lab: $(COURSE)
 	$(RUN) -m rlcore
-	$(RUN) -m jupyterlab $(LAB_FLAGS) notebooks/00_start_here.ipynb
+	$(RUN) -m jupyterlab --ServerApp.root_dir=. $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
 test: $(TOOLS)
 	$(RUN) -m pytest --nbval -n $(JOBS) $(PYTEST_FLAGS)

@@ -7,19 +7,21 @@ not depend on where it ran, or on how many workers there were.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
+import gymnasium
 import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from rlcore.simulation import Problem
-from rlcore.validation import check_count
+from rlcore.validation import check_count, check_number
 
 Floats = NDArray[np.float64]
 
@@ -50,8 +52,7 @@ class SweepResult:
     def confidence_band(self, confidence: float = 0.95) -> tuple[Floats, Floats]:
         """Lower and upper end of the normal confidence interval of the mean, each (grid …, metric
         …)."""
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence: takes a number in (0, 1), got {confidence!r}")
+        check_number("confidence", confidence, "a number in (0, 1)", lambda number: 0 < number < 1)
         width = NormalDist().inv_cdf((1 + confidence) / 2) * self.standard_error
         return self.mean - width, self.mean + width
 
@@ -103,8 +104,8 @@ def sweep(
         runs: independent runs of each setting.
         seed: whole number >= 0; every setting meets the same seeds.
         progress: show a progress bar (on standard error) if there is anything to wait for.
-        workers: number of jobs at a time; None leaves it to joblib's ``parallel_config``, with
-            threads on all processors by default.
+        workers: number of jobs at a time, >= 1; None leaves it to joblib's ``parallel_config``,
+            with threads on all processors by default.
         fixed: keywords that are the same for all settings.
 
     Returns:
@@ -115,6 +116,8 @@ def sweep(
     """
     check_count("runs", runs)
     check_count("seed", seed, minimum=0)
+    if workers is not None:
+        check_count("workers", workers)
     if not grid or any(len(values) == 0 for values in grid.values()):
         raise ValueError(
             f"grid: takes at least one parameter with at least one value, got {dict(grid)}"
@@ -141,6 +144,11 @@ def sweep(
         np.concatenate(blocks[i : i + len(sizes)]) for i in range(0, len(blocks), len(sizes))
     ]
     shape = tuple(len(values) for values in grid.values())
+    if len({block.shape for block in per_setting}) > 1:
+        raise ValueError(
+            "metric: takes a function to arrays of one shape for all settings, got "
+            f"{sorted({block.shape for block in per_setting})}"
+        )
     samples = np.array(per_setting)
     return SweepResult(
         parameters={name: list(values) for name, values in grid.items()},
@@ -157,7 +165,9 @@ def _measure(
     seed: int,
     keywords: dict[str, Any],
 ) -> Floats:
-    measured = np.asarray(metric(algorithm(problem, *arguments, runs=runs, seed=seed, **keywords)))
+    # Threads that share one environment would step it in turns.
+    own = copy.deepcopy(problem) if isinstance(problem, gymnasium.Env) else problem
+    measured = np.asarray(metric(algorithm(own, *arguments, runs=runs, seed=seed, **keywords)))
     if measured.ndim == 0 or len(measured) != runs:
         raise ValueError(
             f"metric: takes a function to an array whose first axis is the runs ({runs}), "

@@ -18,7 +18,13 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore.policies import greedy_policy, uniform_policy
-from rlcore.validation import check_count, check_fraction, check_policy, check_values
+from rlcore.validation import (
+    check_count,
+    check_fraction,
+    check_policy,
+    check_positive,
+    check_values,
+)
 
 if TYPE_CHECKING:
     from rlcore.transitions import Transitions
@@ -119,6 +125,11 @@ class TabularMDP:
             raise ValueError("rewards: takes finite numbers, got NaN or infinity")
         if self.max_episode_steps is not None:
             check_count("max_episode_steps", self.max_episode_steps)
+        if self.layout is not None and np.prod(self.layout.shape) != shape[0]:
+            raise ValueError(
+                f"layout: takes a shape of rows · columns = {shape[0]} states, "
+                f"got {self.layout.shape}"
+            )
         if self.layout is not None and len(self.layout.moves) != shape[1]:
             raise ValueError(
                 f"layout: takes one move per action ({shape[1]}), got {len(self.layout.moves)}"
@@ -203,6 +214,8 @@ class TabularMDP:
         Args:
             transitions: the recorded steps; episodes begin where the previous one ended.
         """
+        if not hasattr(transitions, "ended"):
+            raise TypeError(f"transitions: takes Transitions, got {type(transitions).__name__}")
         seen: dict[tuple[int, int], dict[tuple[int, float, bool], int]] = {}
         steps = zip(
             transitions.states.tolist(),
@@ -252,7 +265,7 @@ class TabularMDP:
     @cached_property
     def reachable_states(self) -> Flags:
         """(states,) True where an episode can come to act, whatever the policy."""
-        return _reached_from(self.start > 0, self.transition_matrix().max(axis=1) > 0)
+        return reached_from(self.start > 0, self.transition_matrix().max(axis=1) > 0)
 
     @cached_property
     def terminal_states(self) -> Flags:
@@ -318,7 +331,7 @@ class TabularMDP:
             return values
         if gamma < 1:
             return np.asarray(np.linalg.solve(np.eye(self.num_states) - gamma * matrix, rewards))
-        can_end = _reached_from(matrix.sum(axis=1) < 1 - 1e-12, matrix.T > 0)
+        can_end = reached_from(matrix.sum(axis=1) < 1 - 1e-12, matrix.T > 0)
         endless = np.flatnonzero(~can_end & (rewards != 0))
         if len(endless):
             raise ValueError(
@@ -406,10 +419,10 @@ class TabularMDP:
         """
         matrix = self.transition_matrix(policy)
         chain = matrix + np.outer(1 - matrix.sum(axis=1), self.start)
-        visited = _reached_from(self.start > 0, chain > 1e-15)
+        visited = reached_from(self.start > 0, chain > 1e-15)
         chain = chain[np.ix_(visited, visited)]
         size = len(chain)
-        reach = np.array([_reached_from(np.arange(size) == s, chain > 1e-15) for s in range(size)])
+        reach = np.array([reached_from(np.arange(size) == s, chain > 1e-15) for s in range(size)])
         recurrent = np.array([np.all(reach[reach[s], s]) for s in range(size)])
         first = int(np.flatnonzero(recurrent)[0])
         if not np.array_equal(reach[first], recurrent):
@@ -470,15 +483,15 @@ def value_iteration(
         RuntimeError: not converged after ``max_iterations`` (for example γ = 1 and endless
             rewards).
     """
+    _check_mdp(mdp)
     check_fraction("gamma", gamma)
     check_count("max_iterations", max_iterations)
-    if not tolerance > 0:
-        raise ValueError(f"tolerance: takes a number > 0, got {tolerance}")
+    check_positive("tolerance", tolerance)
     start = np.zeros(mdp.num_states) if initial_values is None else initial_values
     history = [check_values("initial_values", start, (mdp.num_states,))]
     factor = gamma / (1 - gamma) if gamma < 1 else 1.0
     change = np.inf
-    while factor * change > tolerance:
+    while len(history) == 1 or factor * change > tolerance:
         if len(history) > max_iterations:
             raise RuntimeError(
                 f"value iteration: after {max_iterations} sweeps values still change by "
@@ -519,6 +532,7 @@ def policy_iteration(
         exact values; ``error_bound`` is that of floating point, max|v − max_a q| / (1 − γ), for γ
         < 1 and the residual max|v − max_a q| itself at γ = 1.
     """
+    _check_mdp(mdp)
     check_fraction("gamma", gamma)
     check_fraction("epsilon", epsilon)
     begin = (
@@ -547,11 +561,16 @@ def policy_iteration(
     )
 
 
+def _check_mdp(mdp: TabularMDP) -> None:
+    if not isinstance(mdp, TabularMDP):
+        raise TypeError(f"mdp: takes a TabularMDP, got {type(mdp).__name__}")
+
+
 def _soften(policy: Floats, epsilon: float) -> Floats:
     return (1 - epsilon) * policy + epsilon / policy.shape[1]
 
 
-def _reached_from(first: Flags, edges: Flags) -> Flags:
+def reached_from(first: Flags, edges: Flags) -> Flags:
     """States that can be reached from ``first`` along ``edges[s, s′]``, themselves included."""
     reached = first.copy()
     frontier = first

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore.compilation import compiled
-from rlcore.validation import check_count, check_fraction
+from rlcore.validation import as_floats, check_count, check_fraction, check_positive
 
 Floats = NDArray[np.float64]
 
@@ -91,6 +91,8 @@ def greedy_policy(q: ArrayLike, tolerance: float = 0.0) -> Floats:
         tolerance: two values closer than this are equal, >= 0.
     """
     q = _action_values(q)
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance: takes a number >= 0, got {tolerance!r}")
     best = q >= q.max(axis=1, keepdims=True) - tolerance
     return np.asarray(best / best.sum(axis=1, keepdims=True))
 
@@ -116,15 +118,14 @@ def softmax_policy(q: ArrayLike, temperature: float) -> Floats:
         q: (states, actions) action values.
         temperature: T > 0, in the unit of q; small is greedy, large is uniform.
     """
-    if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature: takes a number > 0, got {temperature!r}")
+    check_positive("temperature", temperature)
     q = _action_values(q)
     weights = np.exp((q - q.max(axis=1, keepdims=True)) / temperature)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def _action_values(q: ArrayLike) -> Floats:
-    array = np.asarray(q, dtype=np.float64)
+    array = as_floats("q", q)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"q: takes shape (states, actions), got {array.shape}")
     if not np.all(np.isfinite(array)):
@@ -138,7 +139,7 @@ def linear_schedule(start: float, end: float, episodes: int, *, steps: int | Non
     Args:
         start, end: values in [0, 1].
         episodes: length of the schedule.
-        steps: episode at which ``end`` is reached, 2 … episodes.
+        steps: length of the ramp, >= 1; what does not fit into the episodes is left out.
 
     Returns:
         (episodes,) array for ``alpha=`` or ``epsilon=``.
@@ -152,9 +153,8 @@ def linear_schedule(start: float, end: float, episodes: int, *, steps: int | Non
 
 def exponential_schedule(start: float, end: float, episodes: int) -> Floats:
     """Geometric decay start · (end/start)^(k/(episodes−1)); both in (0, 1]. Returns (episodes,)."""
-    for name, value in (("start", start), ("end", end)):
-        if not 0 < value <= 1:
-            raise ValueError(f"{name}: takes a number in (0, 1], got {value!r}")
+    check_fraction("start", start, positive=True)
+    check_fraction("end", end, positive=True)
     return np.geomspace(start, end, check_count("episodes", episodes))
 
 
@@ -175,10 +175,8 @@ def harmonic_schedule(
     Returns:
         (episodes,) array for ``alpha=`` or ``epsilon=``.
     """
-    if not 0 < start <= 1:
-        raise ValueError(f"start: takes a number in (0, 1], got {start!r}")
-    for name, value in (("half_life", half_life), ("power", power)):
-        if not 0 < value < np.inf:
-            raise ValueError(f"{name}: takes a number > 0, got {value!r}")
+    check_fraction("start", start, positive=True)
+    check_positive("half_life", half_life)
+    check_positive("power", power)
     steps = np.arange(check_count("episodes", episodes))
     return np.asarray(start / (1 + steps / half_life) ** power)

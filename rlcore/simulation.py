@@ -20,13 +20,17 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from rlcore.mdp import TabularMDP
+from rlcore.mdp import TabularMDP, reached_from
 from rlcore.validation import check_count
 
 Problem = TabularMDP | gymnasium.Env[Any, Any]
 
 # An episode of this length in a problem without a time limit is taken for one that never ends.
 ENDLESS = 100_000
+NEVER_ENDS = (
+    f"problem: an episode did not end within {ENDLESS} steps; takes a problem that ends, or "
+    "max_episode_steps"
+)
 
 
 class ArrayEnvironment(NamedTuple):
@@ -38,6 +42,7 @@ class ArrayEnvironment(NamedTuple):
     terminated: NDArray[np.bool_]
     start: NDArray[np.float64]  # (S,) cumulative
     limit: int
+    unlimited: bool  # the limit is only there to notice an episode that never ends
     now: NDArray[np.int64]  # the current state, and the steps since reset
     total: NDArray[np.float64]  # the sum of rewards since reset
     rng: np.random.Generator
@@ -47,10 +52,12 @@ class GymnasiumEnvironment:
     """A discrete ``gymnasium.Env`` as interpreted code steps it; its seed is used once, at the
     start."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], seed: int, limit: int) -> None:
+    def __init__(
+        self, env: gymnasium.Env[Any, Any], seed: int, limit: int, unlimited: bool
+    ) -> None:
         self.env = env
         self.seed: int | None = seed
-        self.limit = limit
+        self.limit, self.unlimited = limit, unlimited
         self.total, self.steps = 0.0, 0
 
     def reset(self) -> int:
@@ -79,6 +86,8 @@ def step(environment: GymnasiumEnvironment, action: int) -> tuple[int, float, bo
 
 def episode_summary(environment: GymnasiumEnvironment) -> tuple[float, int]:
     """The undiscounted sum of rewards, and the number of steps, since the last reset."""
+    if environment.unlimited and environment.steps >= environment.limit:
+        raise RuntimeError(NEVER_ENDS)
     return environment.total, environment.steps
 
 
@@ -116,6 +125,8 @@ def _step_arrays(environment, action):
 @overload(episode_summary)
 def _episode_summary_arrays(environment):
     def episode_summary_arrays(environment):
+        if environment.unlimited and environment.now[1] >= environment.limit:
+            raise RuntimeError(NEVER_ENDS)
         return environment.total[0], environment.now[1]
 
     return episode_summary_arrays
@@ -127,20 +138,10 @@ class Simulation(NamedTuple):
     environment: Any  # ArrayEnvironment or GymnasiumEnvironment
     rng: np.random.Generator  # the learner's own random numbers
     mdp: TabularMDP | None  # where exact values can come from
-    unlimited: bool  # no time limit was asked for: an episode that meets one never ends
 
     def run(self, loop: Any, *arguments: Any) -> None:
         """Run a learner's loop: compiled on arrays, interpreted on a ``gymnasium.Env``."""
         (loop if self.mdp is not None else loop.py_func)(self.environment, *arguments, self.rng)
-
-    def check_lengths(self, lengths: NDArray[np.int64]) -> None:
-        """Refuse results in which an episode did not end by itself."""
-        if self.unlimited and np.any(lengths >= ENDLESS):
-            run, episode = np.argwhere(lengths >= ENDLESS)[0]
-            raise RuntimeError(
-                f"run {run}, episode {episode} did not end within {ENDLESS} steps; "
-                "give max_episode_steps to truncate long episodes"
-            )
 
 
 def problem_size(problem: Problem) -> tuple[int, int]:
@@ -179,26 +180,28 @@ def simulate(
     Args:
         problem: a ``TabularMDP``, or a ``gymnasium.Env`` with Discrete observations and actions.
         seed: whole number >= 0; the environment and the learner get independent streams from it.
-        max_episode_steps: truncate episodes after so many steps; None keeps the problem's own
-            limit.
+        max_episode_steps: truncate episodes after so many steps, if the problem's own limit does
+            not do so earlier; None keeps that limit.
         policy: (states, actions) the policy that will be followed, if it is fixed.
 
     Raises:
         ValueError: a bad seed or limit, or episodes that cannot end.
+        RuntimeError: later, from the loop, when an episode does not end within 100 000 steps.
     """
     check_count("seed", seed, minimum=0)
     if max_episode_steps is not None:
         check_count("max_episode_steps", max_episode_steps)
     environment_seed, learner_seed = seed_pair(seed)
     rng = np.random.default_rng(learner_seed)
-    limit = max_episode_steps
+    limits = [max_episode_steps]
     if isinstance(problem, TabularMDP):
-        limit = limit or problem.max_episode_steps
+        limits.append(problem.max_episode_steps)
+    limit = min((int(steps) for steps in limits if steps is not None), default=None)
     unlimited = limit is None
     limit = limit or ENDLESS
     if not isinstance(problem, TabularMDP):
-        environment = GymnasiumEnvironment(problem, environment_seed, limit)
-        return Simulation(environment, rng, None, unlimited)
+        environment = GymnasiumEnvironment(problem, environment_seed, limit, unlimited)
+        return Simulation(environment, rng, None)
     if unlimited:
         _check_ends(problem, policy)
     arrays = ArrayEnvironment(
@@ -208,11 +211,12 @@ def simulate(
         terminated=problem.terminated,
         start=_cumulative(problem.start),
         limit=limit,
+        unlimited=unlimited,
         now=np.zeros(2, dtype=np.int64),
         total=np.zeros(1),
         rng=np.random.default_rng(environment_seed),
     )
-    return Simulation(arrays, rng, problem, unlimited)
+    return Simulation(arrays, rng, problem)
 
 
 def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -233,15 +237,12 @@ def _check_ends(mdp: TabularMDP, policy: NDArray[np.float64] | None) -> None:
     """Refuse a problem in which an episode can come to a state from which it never ends."""
     taken = np.ones((mdp.num_states, mdp.num_actions), bool) if policy is None else policy > 0
     possible = (mdp.probabilities > 0) & taken[:, :, None]
-    can_end = (possible & mdp.terminated).any(axis=(1, 2))
-    reached = mdp.start > 0
     moves = np.zeros((mdp.num_states, mdp.num_states), dtype=bool)
     states, actions, outcomes = np.nonzero(possible & ~mdp.terminated)
     moves[states, mdp.next_states[states, actions, outcomes]] = True
-    for _ in range(mdp.num_states):
-        can_end = can_end | moves[:, can_end].any(axis=1)
-        reached = reached | moves[reached].any(axis=0)
-    stuck = np.flatnonzero(reached & ~can_end)
+    ending = np.asarray((possible & mdp.terminated).any(axis=(1, 2)))
+    can_end = reached_from(ending, moves.T)
+    stuck = np.flatnonzero(reached_from(mdp.start > 0, moves) & ~can_end)
     if len(stuck):
         raise ValueError(
             f"problem: an episode that reaches state {stuck[0]} can never end"

@@ -121,7 +121,6 @@ def collect(
         rewards, flags = np.zeros(capacity), np.zeros((2, capacity), dtype=np.bool_)
         lengths = np.zeros((1, episodes), dtype=np.int64)
         simulation.run(collect_loop, policy, indices, rewards, flags, lengths)
-        simulation.check_lengths(lengths)
         steps = int(lengths.sum())
         if steps <= capacity:
             break

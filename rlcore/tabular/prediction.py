@@ -24,6 +24,7 @@ from rlcore.validation import (
     check_count,
     check_fraction,
     check_initial,
+    check_positive,
     check_schedule,
     check_values,
 )
@@ -70,12 +71,13 @@ def td0(
         runs: number of independent runs.
         seed: whole number >= 0; the same seed gives the same result.
         initial_value: V before the first episode, a number or (states,).
-        max_episode_steps: truncate episodes after so many steps; None keeps the problem's limit.
+        max_episode_steps: truncate episodes after so many steps; the problem's own limit stays.
         true_values: (states,) to measure errors against; exact ones if None and ``problem`` is a
             ``TabularMDP``.
 
     Raises:
         ValueError, TypeError: an argument outside what it takes, episodes that cannot end.
+        RuntimeError: an episode that does not end within 100 000 steps, where there is no limit.
     """
     return _predict(
         td0_loop,
@@ -580,7 +582,6 @@ def _predict(
         truth,
         *extra,
     )
-    simulation.check_lengths(result.lengths)
     return result
 
 
@@ -611,8 +612,7 @@ def _batch(
         raise TypeError(f"transitions: takes Transitions, got {type(transitions).__name__}")
     check_fraction("gamma", gamma)
     check_count("max_sweeps", max_sweeps)
-    if not tolerance > 0:
-        raise ValueError(f"tolerance: takes a number > 0, got {tolerance}")
+    check_positive("tolerance", tolerance)
     value = check_initial("initial_value", initial_value, (transitions.num_states,)).copy()
     return value, np.where(transitions.terminated, 0.0, gamma)
 

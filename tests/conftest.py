@@ -1,0 +1,5 @@
+"""Unit tests draw without a screen."""
+
+import matplotlib
+
+matplotlib.use("Agg")
