@@ -60,7 +60,6 @@ test: $(TOOLS)
 	$(RUN) -m pytest --nbval -n $(JOBS) $(PYTEST_FLAGS)
 
 run: $(COURSE)
-	$(RUN) -m rlcore
 	$(RUN) notebooks/run.py
 
 lint: $(TOOLS)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -43,28 +44,29 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 class _Announcement(event.Listener):
-    """Says on standard error which kernel is being compiled, and how long it took."""
+    """Says on standard error which loop is being compiled, and how long it took.
+
+    The small functions that a loop calls compile with it, or alone in a moment.
+    """
 
     def __init__(self) -> None:
-        self.depth = 0
         self.began = 0.0
 
     def on_start(self, event: event.Event) -> None:
-        if self.depth == 0 and event.data["dispatcher"].py_func.__module__.startswith("rlcore."):
-            name = event.data["dispatcher"].py_func.__name__.strip("_")
-            print(
-                f"compiling {name} (once, then kept on disk) … ",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
+        if name := self._loop(event):
+            print(f"compiling {name} (once, then kept on disk) … ", end="", file=sys.stderr)
+            sys.stderr.flush()
             self.began = time.perf_counter()
-        self.depth += 1
 
     def on_end(self, event: event.Event) -> None:
-        self.depth -= 1
-        if self.depth == 0 and event.data["dispatcher"].py_func.__module__.startswith("rlcore."):
-            print(f"{time.perf_counter() - self.began:.1f} s", file=sys.stderr, flush=True)
+        if self._loop(event):
+            print(f"{time.perf_counter() - self.began:.1f} s", file=sys.stderr)
+
+    @staticmethod
+    def _loop(event: event.Event) -> str | None:
+        function = event.data["dispatcher"].py_func
+        own = function.__module__.startswith("rlcore.") and function.__name__.endswith("_loop")
+        return function.__name__.removesuffix("_loop") if own else None
 
 
 event.register("numba:compile", _Announcement())
@@ -76,6 +78,9 @@ def compile_kernels() -> None:
 
     import rlcore
 
+    for folder in _CACHE.parent.glob("numba-*"):
+        if folder != _CACHE:  # of earlier versions of the source
+            shutil.rmtree(folder, ignore_errors=True)
     env = gymnasium.make("rlcore/RandomWalk-v0", num_states=1)
     mdp = rlcore.TabularMDP.from_gymnasium(env)
     data = rlcore.collect(mdp, episodes=1)

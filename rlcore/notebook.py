@@ -1,5 +1,4 @@
-"""What the notebooks show of the packages: the source itself, so that text and code cannot differ.
-"""
+"""What notebooks show of the packages: the source itself, so that text and code cannot differ."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ import ast
 import inspect
 import textwrap
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from IPython.display import Markdown
 
@@ -39,14 +38,14 @@ def show_source(*objects: Any, docstring: bool = False) -> Markdown:
         module = inspect.getmodule(written)
         name = module.__name__ if module is not None else "__main__"
         suffix = "/__init__.py" if hasattr(module, "__path__") else ".py"
-        text = source if docstring else _without_docstrings(source)
-        blocks.setdefault(name.replace(".", "/") + suffix, []).append(text)
-    return Markdown(
-        "\n\n".join(
-            f"`{path}`\n```python\n" + "\n\n\n".join(texts) + "\n```"
-            for path, texts in blocks.items()
-        )
-    )
+        code = source if docstring else _without_docstrings(source)
+        blocks.setdefault(name.replace(".", "/") + suffix, []).append(code)
+    sections = []
+    for path, codes in blocks.items():
+        listing = "\n\n\n".join(codes)
+        sections.append(f"`{path}`\n\n```python\n{listing}\n```")
+    display: Any = Markdown
+    return cast(Markdown, display("\n\n".join(sections)))
 
 
 def _as_written(shown: Any) -> Any:

@@ -153,8 +153,6 @@ def paths(
             markevery=[0, len(route) - 1],
             label=name,
         )
-    ax.set_xlim(-0.5, columns - 0.5)
-    ax.set_ylim(rows - 0.5, -0.5)
     ax.set_aspect("equal")
     _grid_lines(ax, rows, columns)
     if routes:
@@ -539,9 +537,14 @@ _EVEN_CONTRAST = 0.179
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """The Axes to draw into; a new figure of so many inches if there are none."""
-    if ax is not None:
-        return ax
-    return plt.subplots(figsize=size, layout="constrained")[1]
+    if ax is None:
+        return plt.subplots(figsize=size, layout="constrained")[1]
+    # Axes that were made elsewhere did not hear of the style.
+    ax.grid(STYLE["axes.grid"], alpha=STYLE["grid.alpha"])
+    ax.set_axisbelow(STYLE["axes.axisbelow"])
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=STYLE["font.size"])
+    return ax
 
 
 def _shape(layout: Layout) -> Cell:
@@ -621,12 +624,13 @@ def _frame(ax: Axes, cell: Cell, inset: float = 0.0, **style: Any) -> None:
 
 def _grid_lines(ax: Axes, rows: int, columns: int) -> None:
     ax.grid(False)
-    ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.tick_params(which="minor", length=0)
-    ax.grid(which="minor", color="0.5", linewidth=0.5, alpha=0.6)
+    line: dict[str, Any] = {"color": "0.5", "linewidth": 0.5, "alpha": 0.6}
+    ax.hlines(np.arange(1, rows) - 0.5, -0.5, columns - 0.5, **line)
+    ax.vlines(np.arange(1, columns) - 0.5, -0.5, rows - 0.5, **line)
+    ax.set_xlim(-0.5, columns - 0.5)
+    ax.set_ylim(rows - 0.5, -0.5)
     for edge in ax.spines.values():
         edge.set_visible(True)
 

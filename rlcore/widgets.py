@@ -17,13 +17,25 @@ import gymnasium
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
+import traitlets
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rlcore import plots
 from rlcore.environments.grid_world import GridWorld
-from rlcore.mdp import TabularMDP, policy_iteration
+from rlcore.experiments import standard_error
+from rlcore.mdp import Layout, TabularMDP, policy_iteration
+from rlcore.policies import greedy_policy
+from rlcore.tabular.control import (
+    double_q_learning,
+    expected_sarsa,
+    n_step_sarsa,
+    q_learning,
+    sarsa,
+)
+from rlcore.tabular.prediction import monte_carlo, n_step_td, td0, td_lambda
+from rlcore.transitions import collect
 
 MOST_CONTROLS = 3
 WIDTH = 640  # pixels of a picture; a notebook's column is about 700 wide
@@ -85,6 +97,8 @@ def panel(
         if not text.strip():
             raise ValueError(f"{name}: takes a line of text, got {text!r}")
     image = ipywidgets.Image(format="png", width=width)
+    # JupyterLab fails to show a widget that has a tooltip but no description, as a picture is.
+    image.add_traits(description=traitlets.Unicode("").tag(sync=True))
     image.tooltip = alt
     image.layout.max_width = "100%"
     message = ipywidgets.HTML()
@@ -138,8 +152,7 @@ def choice(description: str, value: Any, options: Sequence[Any], *, ordered: boo
 
 
 def blank_figure(height: int = 360, width: int = WIDTH) -> Figure:
-    """An empty figure of so many pixels that pyplot does not know, so that nothing is shown twice.
-    """
+    """An empty figure of so many pixels, unknown to pyplot, so that nothing is shown twice."""
     return Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
 
 
@@ -150,5 +163,296 @@ def _png(drawn: Figure | Axes) -> bytes:
     plt.close(figure)  # a figure left open in pyplot would appear below the cell as well
     buffer = io.BytesIO()
     # Compressing the picture harder would take longer than sending it.
-    FigureCanvasAgg(figure).print_png(buffer, pil_kwargs={"compress_level": 1})
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(buffer, pil_kwargs={"compress_level": 1})
     return buffer.getvalue()
+
+
+# -- chapter 01 ------------------------------------------------------------------------------------
+
+FORBIDDEN = ((1, 1), (1, 2), (2, 2), (3, 1), (3, 3), (4, 1))
+TARGET = (3, 2)
+
+
+def bellman() -> Panel:
+    """Optimal values and policy of the 5×5 grid world (Zhao 2025, section 3.5), solved anew."""
+
+    def draw(gamma: float, reward_forbidden: float, slip: float) -> Figure:
+        world = GridWorld(
+            forbidden=FORBIDDEN, target=TARGET, reward_forbidden=reward_forbidden, slip=slip
+        )
+        mdp = TabularMDP.from_gymnasium(world)
+        solution = policy_iteration(mdp, gamma)
+        figure = blank_figure(height=500, width=480)
+        plots.value_map(
+            solution.values,
+            world.layout,
+            solution.policy,
+            forbidden=FORBIDDEN,
+            targets=[TARGET],
+            fmt=".2f",
+            title=rf"Optimal values, $\gamma$ = {gamma:.2f}, $r_{{forbidden}}$ = "
+            f"{reward_forbidden:g}, slip = {slip:.2f}",
+            ax=figure.add_axes((0.01, 0.01, 0.98, 0.93)),
+        )
+        return figure
+
+    return panel(
+        draw,
+        hint="Lower the forbidden reward to −10: the arrows turn away from the hatched cells, the "
+        "farthest first. Back at −1, go down to γ = 0.5: the same route, for another reason.",
+        alt="Grid world of 5 by 5 cells with the optimal value of each cell and arrows for the "
+        "optimal actions; forbidden cells hatched, the target framed.",
+        width=480,
+        gamma=slider("γ (discount)", 0.9, 0.0, 0.99, 0.01),
+        reward_forbidden=slider("forbidden reward", -1.0, -10.0, 0.0, 0.5),
+        slip=slider("slip probability", 0.0, 0.0, 0.9, 0.05),
+    )
+
+
+# -- chapter 02 ------------------------------------------------------------------------------------
+
+
+def td_prediction() -> Panel:
+    """TD(0) against Monte Carlo on the 5-state random walk (Sutton & Barto 2018, example 6.2)."""
+
+    def draw(alpha: float, runs: int) -> Figure:
+        settings: dict[str, Any] = {
+            "episodes": 100,
+            "alpha": alpha,
+            "runs": runs,
+            "initial_value": 0.5,
+        }
+        walk = _random_walk(5, 0.0)
+        figure = blank_figure()
+        plots.learning_curves(
+            {
+                "TD(0)": td0(walk, **settings).errors,
+                "Monte Carlo": monte_carlo(walk, **settings).errors,
+            },
+            xlabel="Episodes",
+            ylabel="RMS error (reward units)",
+            title=rf"Random walk, 5 states: $\alpha$ = {alpha:.2f}, "
+            + (f"mean of {runs} runs and 95 % band" if runs > 1 else "a single run"),
+            ylim=(0.0, 0.35),
+            ax=figure.add_axes((0.1, 0.14, 0.87, 0.77)),
+        )
+        return figure
+
+    return panel(
+        draw,
+        hint="Try 1 run, then 1000, then a large α: expect noise that only many runs remove, and a "
+        "floor that rises with α, higher for Monte Carlo.",
+        alt="Root-mean-square error of TD(0) and of Monte Carlo over 100 episodes, with 95 percent "
+        "confidence bands.",
+        alpha=slider("α (step size)", 0.05, 0.01, 0.3, 0.01),
+        runs=choice("runs", 100, [1, 10, 100, 1000], ordered=True),
+    )
+
+
+# -- chapter 03 ------------------------------------------------------------------------------------
+
+N_STEP_ALPHAS = np.linspace(0.05, 1.0, 20)
+
+
+def n_step() -> Panel:
+    """n-step TD on the 19-state random walk: error over α (Sutton & Barto 2018, figure 7.2)."""
+
+    def draw(n: int, alpha: float) -> Figure:
+        here = _n_step_errors(n, (alpha,), runs=300, seed=1)
+        lines = {1: "n = 1, TD(0)", n: f"n = {n}", 512: "n = 512, Monte Carlo"}
+        studies = {
+            steps: (_n_step_reference if steps in (1, 512) else _n_step_errors)(
+                steps, tuple(N_STEP_ALPHAS), runs=60
+            )
+            for steps in lines
+        }
+        figure = blank_figure()
+        ax = plots.parameter_study(
+            N_STEP_ALPHAS,
+            np.array([study.mean(axis=1) for study in studies.values()]),
+            np.array([standard_error(study, axis=1) for study in studies.values()]),
+            labels=list(lines.values()),
+            highlight=list(lines).index(n),
+            ylabel="RMS error, first 10 episodes",
+            title=rf"n = {n}, $\alpha$ = {alpha:.2f}: {here.mean():.3f} $\pm$ "
+            f"{standard_error(here[0]):.3f}",
+            ylim=(0.22, 0.58),
+            ax=figure.add_axes((0.1, 0.14, 0.87, 0.77)),
+        )
+        ax.errorbar(
+            alpha,
+            here.mean(),
+            plots.NORMAL_95 * standard_error(here[0]),
+            color="black",
+            marker="o",
+            capsize=4,
+            zorder=5,
+        )
+        return figure
+
+    return panel(
+        draw,
+        hint="Try n = 1, 4, 16: expect the lowest point at a middle n, and at a smaller α the "
+        "larger n is.",
+        alt="Root-mean-square error against the step size for the chosen n, for n = 1 and for "
+        "n = 512, with the chosen step size marked.",
+        n=choice("n (steps)", 4, [2**k for k in range(10)], ordered=True),
+        alpha=slider("α (step size)", 0.4, 0.05, 1.0, 0.05),
+    )
+
+
+def _n_step_errors(n: int, alphas: tuple[float, ...], *, runs: int, seed: int = 0) -> Any:
+    """(alphas, runs) mean RMS error over the first 10 episodes."""
+    walk = _random_walk(19, -1.0)
+    return np.array(
+        [
+            n_step_td(walk, n=n, episodes=10, alpha=alpha, runs=runs, seed=seed).errors.mean(axis=1)
+            for alpha in alphas
+        ]
+    )
+
+
+_n_step_reference = cache(_n_step_errors)
+
+
+# -- chapter 04 ------------------------------------------------------------------------------------
+
+CLIFF = tuple((3, column) for column in range(1, 11))
+CLIFF_LABELS = {(3, 0): "S", (3, 11): "G"}
+
+
+def cliff_walking() -> Panel:
+    """Sarsa, Expected Sarsa and Q-learning at the cliff (Sutton & Barto 2018, example 6.6)."""
+
+    def draw(epsilon: float, alpha: float) -> Figure:
+        cliff, layout = _cliff()
+        learners = {"Sarsa": sarsa, "Expected Sarsa": expected_sarsa, "Q-learning": q_learning}
+        best = float(cliff.start @ cliff.optimal_values(1.0, epsilon=epsilon))
+        results = {
+            name: learner(cliff, episodes=300, alpha=alpha, epsilon=epsilon, runs=25)
+            for name, learner in learners.items()
+        }
+        figure = blank_figure(height=540)
+        plots.learning_curves(
+            {name: result.returns for name, result in results.items()},
+            smooth=10,
+            reference={r"best $\epsilon$-soft policy (exact)": best},
+            ylabel="Return of an episode",
+            title=rf"While learning, $\epsilon$ = {epsilon:.2f}, $\alpha$ = {alpha:.2f} "
+            "(25 runs, smoothed over 10)",
+            ylim=(-200.0, 0.0),
+            ax=figure.add_axes((0.12, 0.54, 0.85, 0.41)),
+        )
+        plots.paths(
+            {name: _greedy_route(cliff, result.q.mean(axis=0)) for name, result in results.items()},
+            layout,
+            shaded=CLIFF,
+            labels=CLIFF_LABELS,
+            title="What was learnt: greedy paths of the mean action values",
+            ax=figure.add_axes((0.02, 0.07, 0.96, 0.34)),
+        )
+        return figure
+
+    return panel(
+        draw,
+        hint="Try ε from 0 to 0.3: expect Q-learning to keep to the edge and to pay for it, and "
+        "Expected Sarsa to stay at the exact line. Then α = 1: expect Sarsa alone to collapse.",
+        alt="Above, return per episode of three algorithms with 95 percent bands; below, the "
+        "greedy paths that they have learnt through the cliff world.",
+        epsilon=slider("ε (exploration)", 0.1, 0.0, 0.4, 0.02),
+        alpha=slider("α (step size)", 0.5, 0.1, 1.0, 0.1),
+    )
+
+
+def _greedy_route(mdp: TabularMDP, q: Any) -> list[int]:
+    """The states that the greedy policy visits, cut off where it would walk in circles."""
+    taken = collect(mdp, greedy_policy(q), episodes=1, max_episode_steps=40)
+    return [*taken.states.tolist(), int(taken.next_states[-1])]
+
+
+# -- chapter 05 ------------------------------------------------------------------------------------
+
+
+def unified_target() -> Panel:
+    """One update, many targets: the backup diagram, the target and what it learns."""
+
+    def draw(n: int, alpha: float, target: str) -> Figure:
+        lam = 1 - 1 / n
+        control: dict[str, Any] = {"episodes": 200, "alpha": alpha, "runs": 30}
+        prediction: dict[str, Any] = {"episodes": 50, "alpha": alpha, "runs": 100}
+        cliff, walk = _cliff()[0], _random_walk(19, -1.0)
+        learners: dict[str, Callable[[], Any]] = {
+            "sarsa": lambda: sarsa(cliff, **control),
+            "n_step_sarsa": lambda: n_step_sarsa(cliff, n=n, **control),
+            "expected_sarsa": lambda: expected_sarsa(cliff, **control),
+            "q_learning": lambda: q_learning(cliff, **control),
+            "double_q_learning": lambda: double_q_learning(cliff, **control),
+            "td0": lambda: td0(walk, **prediction),
+            "n_step_td": lambda: n_step_td(walk, n=n, **prediction),
+            "td_lambda": lambda: td_lambda(walk, lam=lam, **prediction),
+            "monte_carlo": lambda: monte_carlo(walk, **prediction),
+        }
+        predicts = target in ("td0", "n_step_td", "td_lambda", "monte_carlo")
+        one_step = "td0" if predicts else "sarsa"
+        shown = {plots.BACKUPS[name].title.format(n=n): name for name in (target, one_step)}
+        results = {label: learners[name]() for label, name in shown.items()}
+        figure = blank_figure(height=420)
+        plots.backup_diagram(target, n=n, ax=figure.add_axes((0.0, 0.02, 0.36, 0.9)))
+        where = "19-state random walk" if predicts else "cliff walking"
+        plots.learning_curves(
+            {
+                label: result.errors if predicts else result.returns
+                for label, result in results.items()
+            },
+            smooth=1 if predicts else 10,
+            ylabel="RMS error (reward units)" if predicts else "Return of an episode",
+            title=rf"{where.capitalize()}, $\alpha$ = {alpha:.2f}"
+            + (rf", $\lambda$ = 1 - 1/{n}" if target == "td_lambda" else ""),
+            ylim=(0.0, 0.7) if predicts else (-150.0, 0.0),
+            ax=figure.add_axes((0.46, 0.13, 0.51, 0.77)),
+        )
+        return figure
+
+    return panel(
+        draw,
+        hint="Try n = 1 with n-step Sarsa: expect Sarsa itself. Then choose Q-learning: expect an "
+        "arc for the maximum and a lower return at the cliff. (TD(λ) uses λ = 1 − 1/n.)",
+        alt="Left, the backup diagram and the target; right, the learning curve of the chosen "
+        "target and of the one-step target.",
+        n=slider("n (steps)", 3, 1, 8, 1),
+        alpha=slider("α (step size)", 0.3, 0.05, 1.0, 0.05),
+        target=choice(
+            "target",
+            "n_step_sarsa",
+            [
+                ("Sarsa", "sarsa"),
+                ("n-step Sarsa", "n_step_sarsa"),
+                ("Expected Sarsa", "expected_sarsa"),
+                ("Q-learning", "q_learning"),
+                ("Double Q-learning", "double_q_learning"),
+                ("TD(0)", "td0"),
+                ("n-step TD", "n_step_td"),
+                ("TD(λ)", "td_lambda"),
+                ("Monte Carlo", "monte_carlo"),
+            ],
+        ),
+    )
+
+
+# -- problems that several widgets share -----------------------------------------------------------
+
+
+@cache
+def _random_walk(num_states: int, left_reward: float) -> TabularMDP:
+    env = gymnasium.make(
+        "rlcore/RandomWalk-v0", num_states=num_states, left_reward=left_reward, right_reward=1.0
+    )
+    return TabularMDP.from_gymnasium(env)
+
+
+@cache
+def _cliff() -> tuple[TabularMDP, Layout]:
+    mdp = TabularMDP.from_gymnasium(gymnasium.make("CliffWalking-v1"))
+    assert mdp.layout is not None
+    return mdp, mdp.layout

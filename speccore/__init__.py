@@ -1,1 +1,1 @@
-"""PyTorch foundations, small language models and fast decoding: Parts III and IV, in preparation."""
+"""PyTorch foundations, small language models, fast decoding: Parts III and IV, in preparation."""

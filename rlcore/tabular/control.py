@@ -26,6 +26,7 @@ from rlcore.tabular.targets import (
 )
 from rlcore.transitions import Transitions
 from rlcore.validation import (
+    as_floats,
     check_count,
     check_fraction,
     check_initial,
@@ -321,11 +322,13 @@ def n_step_sarsa(
         problem, episodes, alpha, gamma, runs, seed, initial_q, max_episode_steps: as for ``sarsa``.
     """
     check_count("n", n)
-    if behavior_policy is not None and np.any(np.asarray(behavior_policy) <= 0):
-        raise ValueError(
-            "behavior_policy: takes probabilities > 0 (importance sampling divides by them), got "
-            f"{float(np.min(behavior_policy))}"
-        )
+    if behavior_policy is not None:
+        least = as_floats("behavior_policy", behavior_policy).min(initial=1.0)
+        if least <= 0:
+            raise ValueError(
+                "behavior_policy: takes probabilities > 0 (importance sampling divides by them), "
+                f"got {least}"
+            )
     return _learn(
         n_step_sarsa_loop,
         problem,
@@ -425,7 +428,7 @@ def q_learning_from_transitions(
     rng = np.random.default_rng(seed)
     discounts = gamma * ~transitions.terminated
     for _ in range(sweeps):
-        _sweep(
+        transitions_loop(
             rng.permutation(transitions.num_steps),
             transitions.states,
             transitions.actions,
@@ -439,7 +442,7 @@ def q_learning_from_transitions(
 
 
 @compiled
-def _sweep(order, states, actions, rewards, next_states, discounts, q, alpha):
+def transitions_loop(order, states, actions, rewards, next_states, discounts, q, alpha):
     for i in order:
         target = q_learning_target(rewards[i], discounts[i], q[next_states[i]])
         q[states[i], actions[i]] += alpha * (target - q[states[i], actions[i]])

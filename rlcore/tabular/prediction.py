@@ -445,7 +445,7 @@ def batch_td(
         RuntimeError: still changing after ``max_sweeps``.
     """
     value, discounts = _batch(transitions, gamma, initial_value, tolerance, max_sweeps)
-    change = _batch_td(
+    change = batch_td_loop(
         transitions.states,
         transitions.rewards,
         transitions.next_states,
@@ -462,7 +462,7 @@ def batch_td(
 
 
 @compiled
-def _batch_td(states, rewards, next_states, discounts, value, tolerance, max_sweeps):
+def batch_td_loop(states, rewards, next_states, discounts, value, tolerance, max_sweeps):
     visits = np.bincount(states, minlength=value.shape[0])
     change = np.inf
     for _ in range(max_sweeps):
@@ -500,7 +500,7 @@ def batch_monte_carlo(
         (states,) values.
     """
     value, discounts = _batch(transitions, gamma, initial_value, 1.0, 1)
-    returns = _batch_returns(
+    returns = batch_returns_loop(
         transitions.rewards, discounts, transitions.ended, value[transitions.next_states]
     )
     visits = np.bincount(transitions.states, minlength=len(value))
@@ -509,7 +509,7 @@ def batch_monte_carlo(
 
 
 @compiled
-def _batch_returns(rewards, discounts, ended, next_values):
+def batch_returns_loop(rewards, discounts, ended, next_values):
     returns = np.empty_like(rewards)
     first = 0
     for i in range(rewards.shape[0]):

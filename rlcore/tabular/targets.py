@@ -80,10 +80,11 @@ def q_learning_target(reward: float, discount: float, next_q: Any) -> Any:
 def double_q_learning_target(
     reward: float, discount: float, next_q: Any, other_next_q: Any, u: float
 ) -> Any:
-    """r + γ q₂(s′, argmax_a q₁(s′, a)): one table chooses, the other one judges.
+    """r + γ q₂(s′, argmax_a q₁(s′, a)) (van Hasselt 2010; Sutton & Barto 2018, eq. 6.10).
 
-    Source: van Hasselt 2010; Sutton & Barto 2018, eq. 6.10. Equal best actions are chosen at
-        random.
+    One table chooses, the other one judges. Equal best actions are chosen at random.
+
+    Solves the Bellman *optimality* equation, as Q-learning does, when both tables agree.
 
     Args:
         next_q: (actions,) q₁(s′, ·) of the table that is being updated.
@@ -113,6 +114,8 @@ def n_step_target(rewards: Any, discounts: Any, last_value: float) -> Any:
     With all rewards up to the end of the episode it is the Monte Carlo target; with one reward it
     is the one-step target.
 
+    Solves v = T_πⁿ v, the Bellman equation v = T_π v = r_π + γ P_π v put into itself n times.
+
     Args:
         rewards: (n,) r₁ … rₙ.
         discounts: (n,) γ for each, 0 where the step ended the episode.
@@ -127,10 +130,12 @@ def n_step_target(rewards: Any, discounts: Any, last_value: float) -> Any:
 
 @compiled
 def lambda_targets(rewards: Any, discounts: Any, next_values: Any, lam: float) -> Any:
-    """G_t = r_t+1 + γ [(1 − λ) v(s_t+1) + λ G_t+1], for every step of an episode.
+    """G_t = r_t+1 + γ [(1 − λ) v(s_t+1) + λ G_t+1] (Sutton & Barto 2018, eq. 12.2, exercise 12.1).
 
-    The mean of all n-step targets with weights (1 − λ) λⁿ⁻¹, written as a recursion from the end
-    (Sutton & Barto 2018, eq. 12.2 and exercise 12.1). λ = 0: the TD(0) targets; λ = 1: the returns.
+    The mean of all n-step targets with weights (1 − λ) λⁿ⁻¹, for every step of an episode, written
+    as a recursion from the end. λ = 0: the TD(0) targets; λ = 1: the returns.
+
+    Solves v = (1 − λ) Σ_n λⁿ⁻¹ T_πⁿ v. At λ = 1, Monte Carlo, no v is left on the right: v = v_π.
 
     Args:
         rewards: (T,) rewards of the episode.

@@ -45,7 +45,8 @@ BENIGN = ("Could not restore the debugger state: Canceled future",)
 START_SECONDS = 60
 RUN_SECONDS = 180
 ANSWER_SECONDS = 5  # a broken widget never answers; how fast a whole one is, is measured
-QUIET_MILLISECONDS = 250
+QUIET_MILLISECONDS = 150
+REPETITIONS = 2
 
 CONTROLS = (
     ".widget-hslider, .widget-vslider, .widget-dropdown, .widget-checkbox, .widget-button,"
@@ -63,10 +64,12 @@ WATCH_PANEL = """panel => {
     for (const type of ["keydown", "pointermove", "click", "change"])
         document.addEventListener(type, last, true);
     panel.addEventListener("load", () => watch.pictures.push(performance.now()), true);
-    new MutationObserver(changes => {
-        if (changes.some(change => change.target.parentElement?.closest(".widget-readout")
-                                || change.target.closest?.(".widget-readout")))
-            watch.value = performance.now();
+    const readouts = () =>
+        [...panel.querySelectorAll(".widget-readout")].map(each => each.textContent).join();
+    let shown = readouts();
+    new MutationObserver(() => {
+        if (readouts() !== shown) watch.value = performance.now();
+        shown = readouts();
     }).observe(panel, {subtree: true, characterData: true, childList: true});
 }"""
 FORGET = "panel => { panel.watch.input = panel.watch.value = 0; panel.watch.pictures = []; }"
@@ -276,7 +279,7 @@ class Chapter:
             controls = panel.locator(CONTROLS).all()
             assert controls, f"widget {number} has no control that this check knows"
             for control in controls:
-                for gesture, move in _gestures(control):
+                for gesture, move in _gestures(control) * REPETITIONS:
                     milliseconds = self._react(panel, control, gesture, move)
                     reactions.append(Reaction(number, _label(control), gesture, milliseconds))
         return reactions

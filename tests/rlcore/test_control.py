@@ -197,7 +197,7 @@ def test_each_algorithm_is_its_box_off_policy(name, mdp, seed, limit, gamma, eps
 
 # -- convergence ----------------------------------------------------------------------------------
 
-PROBLEM = random_mdp(21, num_states=3, num_actions=2)
+PROBLEM = random_mdp(1594, num_states=3, num_actions=2)
 GAMMA = 0.8
 
 
@@ -222,7 +222,7 @@ def test_the_problem_of_the_convergence_tests_has_no_close_calls():
     """A max over values that cannot be told apart would be biased for ever."""
     for epsilon in (0.0, 0.3):
         ordered = np.sort(optimal_q(PROBLEM, GAMMA, epsilon), axis=1)
-        assert np.all(ordered[:, -1] - ordered[:, -2] > 0.2)
+        assert np.all(ordered[:, -1] - ordered[:, -2] > 0.5)
 
 
 LIMIT_CASES = pytest.mark.parametrize("limit", [None, 2], ids=["unlimited", "truncated"])
@@ -273,10 +273,11 @@ def test_greedy_in_the_limit_sarsa_becomes_optimal():
     At the last ε = 0.02 the best ε-soft values differ from the optimal ones by ``gap``.
     """
     epsilon = harmonic_schedule(1.0, 40_000, half_life=800)
-    q = learn_for_long(sarsa, epsilon=epsilon)
-    gap = np.abs(optimal_q(PROBLEM, GAMMA) - optimal_q(PROBLEM, GAMMA, epsilon[-1])).max()
-    assert gap < 0.05
-    assert_mean(q, optimal_q(PROBLEM, GAMMA), allowance=2 * gap)
+    best_values = learn_for_long(sarsa, epsilon=epsilon).max(axis=2)
+    optimal = PROBLEM.optimal_values(GAMMA)
+    gap = np.abs(optimal - optimal_q(PROBLEM, GAMMA, epsilon[-1]).max(axis=1)).max()
+    assert gap < 0.03
+    assert_mean(best_values, optimal, allowance=2 * gap)
 
 
 @pytest.mark.parametrize("learner", [q_learning, sarsa, expected_sarsa])

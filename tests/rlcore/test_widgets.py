@@ -1,0 +1,268 @@
+"""Widgets compute anew when a control moves, and show what the public functions give."""
+
+import io
+import logging
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+import rlcore
+from rlcore import plots, widgets
+from rlcore.mdp import policy_iteration
+
+
+def draw_line(x):
+    figure = widgets.blank_figure(height=200, width=300)
+    figure.add_subplot().plot([0, 1], [0, x])
+    return figure
+
+
+def make(draw=draw_line, **settings):
+    controls = settings.pop("controls", {"x": widgets.slider("x", 1, 0, 5, 1)})
+    return widgets.panel(
+        draw, **({"hint": "Try 2.", "alt": "A line.", "width": 300} | settings), **controls
+    )
+
+
+def size_of(panel):
+    return Image.open(io.BytesIO(panel.image.value)).size
+
+
+# -- the mechanism ---------------------------------------------------------------------------------
+
+
+def test_a_control_that_moves_changes_the_picture_and_back_again():
+    panel = make()
+    first = panel.image.value
+    panel.controls["x"].value = 3
+    assert panel.image.value != first
+    assert size_of(panel) == (300, 200)
+    panel.controls["x"].value = 1
+    assert panel.image.value == first, "the same values give the same bytes"
+
+
+def test_every_value_is_drawn_once():
+    drawn = []
+
+    def draw(x, y):
+        drawn.append((x, y))
+        return draw_line(x + y)
+
+    panel = make(
+        draw, controls={"x": widgets.slider("x", 1, 0, 5, 1), "y": widgets.slider("y", 0, 0, 5, 1)}
+    )
+    panel.controls["x"].value = 2
+    panel.controls["y"].value = 4
+    panel.controls["y"].value = 4
+    assert drawn == [(1, 0), (2, 0), (2, 4)]
+
+
+def test_parts_are_where_tests_and_readers_look_for_them():
+    panel = make(hint="Try 2 < 3.", alt="A line.")
+    assert "course-widget" in panel._dom_classes
+    controls, hint, image, message = panel.children
+    assert list(controls.children) == list(panel.controls.values())
+    assert "Try 2 &lt; 3." in hint.value
+    assert image is panel.image and image.width == "300" and image.tooltip == "A line."
+    assert message is panel.message and message.value == ""
+    assert isinstance(image, ipywidgets.Image) and image.format == "png"
+
+
+def test_the_text_of_a_panel_is_its_settings_without_bytes():
+    panel = make()
+    assert repr(panel) == "Panel(x=1)"
+    panel.controls["x"].value = 4
+    assert repr(panel) == "Panel(x=4)"
+    assert panel._repr_mimebundle_()["text/plain"] == "Panel(x=4)"
+
+
+def test_no_figure_is_left_for_pyplot_to_show_again():
+    panel = make(lambda x: plots.learning_curves({"a": [1.0, x]}))
+    panel.controls["x"].value = 2
+    assert plt.get_fignums() == []
+
+
+def test_an_error_is_shown_to_the_reader_and_raised_for_the_tests():
+    def draw(x):
+        if x == 2:
+            raise ValueError("x: takes all but <2>")
+        return draw_line(x)
+
+    panel = make(draw)
+    with pytest.raises(ValueError, match="takes all but <2>"):
+        panel.controls["x"].value = 2
+    assert "ValueError: x: takes all but &lt;2&gt;" in panel.message.value
+    assert panel.image.layout.visibility == "hidden", "an old picture would be a lie"
+    panel.controls["x"].value = 3
+    assert panel.message.value == ""
+    assert panel.image.layout.visibility == "visible"
+
+
+def test_a_panel_that_cannot_draw_at_all_says_so_at_once():
+    with pytest.raises(ZeroDivisionError):
+        make(lambda x: x / 0)
+    with pytest.raises(TypeError, match="draw: takes a function to a Figure or Axes, got int"):
+        make(lambda x: x)
+
+
+def test_axes_may_be_returned_instead_of_their_figure():
+    assert size_of(make(lambda x: draw_line(x).axes[0])) == (300, 200)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"controls": {}}, "controls: takes 1 to 3, got 0"),
+        (
+            {"controls": {name: widgets.slider(name, 1, 0, 2, 1) for name in "abcd"}},
+            r"controls: takes 1 to 3, got 4 \(a, b, c, d\)",
+        ),
+        ({"controls": {"x": ipywidgets.IntSlider()}}, "x: takes a control with a description"),
+        ({"hint": " "}, "hint: takes a line of text"),
+        ({"alt": ""}, "alt: takes a line of text"),
+    ],
+)
+def test_panels_that_would_not_teach_are_refused(settings, match):
+    with pytest.raises(ValueError, match=match):
+        make(**settings)
+
+
+def test_sliders_are_whole_or_real_and_answer_while_they_are_dragged():
+    whole, real = widgets.slider("n", 4, 1, 9, 1), widgets.slider("α", 0.5, 0.0, 1.0, 0.05)
+    assert isinstance(whole, ipywidgets.IntSlider) and isinstance(real, ipywidgets.FloatSlider)
+    assert whole.continuous_update and real.continuous_update
+    assert real.readout_format == ".2f"
+    assert widgets.slider("β", 1.0, 0.0, 9.0, 0.5).readout_format == ".1f"
+    assert widgets.slider("γ", 1.0, 0.0, 9.0, 1.0).readout_format == ".0f"
+
+
+def test_choices_are_lists_or_ordered_sliders():
+    assert isinstance(widgets.choice("runs", 1, [1, 10]), ipywidgets.Dropdown)
+    assert isinstance(widgets.choice("runs", 1, [1, 10], ordered=True), ipywidgets.SelectionSlider)
+
+
+# -- the widgets of the chapters -------------------------------------------------------------------
+
+PART_ONE = [
+    widgets.bellman,
+    widgets.td_prediction,
+    widgets.n_step,
+    widgets.cliff_walking,
+    widgets.unified_target,
+]
+
+
+def values_of(control):
+    """The ends of a slider and its next step, or all options."""
+    if hasattr(control, "options"):
+        return [option[1] if isinstance(option, tuple) else option for option in control.options]
+    following = control.value + control.step
+    return [control.min, following if following <= control.max else control.min, control.max]
+
+
+@pytest.mark.parametrize("widget", PART_ONE, ids=lambda widget: widget.__name__)
+def test_every_value_of_every_control_has_a_picture_of_its_own(widget, caplog):
+    panel = widget()
+    first = panel.image.value
+    size = size_of(panel)
+    with caplog.at_level(logging.WARNING):
+        for control in panel.controls.values():
+            begun = control.value
+            for value in values_of(control):
+                before, changes = panel.image.value, value != control.value
+                control.value = value
+                assert (panel.image.value != before) == changes, (control.description, value)
+                assert size_of(panel) == size
+            control.value = begun
+            assert panel.image.value == first, "the picture depends on the values alone"
+    assert caplog.records == [], "matplotlib complained"
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("widget", PART_ONE, ids=lambda widget: widget.__name__)
+def test_widgets_say_what_to_try_and_what_to_expect(widget):
+    panel = widget()
+    assert len(panel.children[1].value) > 60
+    assert len(panel.image.tooltip) > 40
+
+
+def shown_by(monkeypatch, function, widget, **values):
+    """The arguments with which a widget calls a plot function after its controls have moved."""
+    calls = []
+    original = getattr(plots, function)
+
+    def spy(*arguments, **keywords):
+        calls.append((arguments, keywords))
+        return original(*arguments, **keywords)
+
+    monkeypatch.setattr(plots, function, spy)
+    panel = widget()
+    for name, value in values.items():
+        panel.controls[name].value = value
+    return calls[-1]
+
+
+def test_bellman_shows_the_exact_optimum(monkeypatch):
+    (values, layout, policy), _ = shown_by(
+        monkeypatch, "value_map", widgets.bellman, gamma=0.5, reward_forbidden=-4.0, slip=0.2
+    )
+    world = rlcore.environments.GridWorld(reward_forbidden=-4.0, slip=0.2)
+    solution = policy_iteration(rlcore.TabularMDP.from_gymnasium(world), 0.5)
+    np.testing.assert_array_equal(values, solution.values)
+    np.testing.assert_array_equal(policy, solution.policy)
+    assert layout == world.layout
+
+
+def test_bellman_begins_with_the_values_of_the_book(monkeypatch):
+    (values, *_), _ = shown_by(monkeypatch, "value_map", widgets.bellman)
+    book = [5.832, 5.58, 6.2, 6.48, 5.832, 6.48, 7.2, 8, 7.2, 6.48, 7.2, 8, 10, 8, 7.2]
+    np.testing.assert_allclose(values[:15], book, atol=0.005)
+
+
+def test_td_prediction_shows_the_errors_of_both_methods(monkeypatch):
+    (curves,), _ = shown_by(
+        monkeypatch, "learning_curves", widgets.td_prediction, alpha=0.1, runs=1000
+    )
+    # GROUND TRUTH of 100 000 runs after 100 episodes: TD 0.0553; 1000 runs have a standard error
+    # of about 0.0006.
+    errors = [np.asarray(curve)[:, -1] for curve in curves.values()]
+    assert [len(each) for each in errors] == [1000, 1000]
+    assert errors[0].mean() == pytest.approx(0.0553, abs=4 * errors[0].std() / np.sqrt(1000))
+    assert errors[1].mean() > 2 * errors[0].mean()
+
+
+def test_n_step_agrees_with_the_published_error(monkeypatch):
+    (x, mean, error), keywords = shown_by(
+        monkeypatch, "parameter_study", widgets.n_step, n=2, alpha=0.6
+    )
+    line, point = keywords["highlight"], int(np.argmin(np.abs(np.asarray(x) - 0.6)))
+    assert "n = 2" in keywords["labels"][line]
+    assert mean[line][point] == pytest.approx(0.2775, abs=4 * error[line][point] + 0.001)
+    assert np.nanargmin(mean[line]) in range(point - 2, point + 3)
+
+
+def test_cliff_walking_shows_the_edge_path_of_q_learning_and_its_price(monkeypatch):
+    (curves,), _ = shown_by(monkeypatch, "learning_curves", widgets.cliff_walking)
+    late = {name: np.asarray(returns)[:, -100:].mean() for name, returns in curves.items()}
+    assert late["Q-learning"] < -40 < -35 < late["Sarsa"] < late["Expected Sarsa"] + 1
+    (routes, _), _ = shown_by(monkeypatch, "paths", widgets.cliff_walking)
+    assert routes["Q-learning"] == [36, *range(24, 36), 47]
+    assert len(routes["Sarsa"]) > len(routes["Q-learning"])
+    assert all(route[0] == 36 and route[-1] == 47 for route in routes.values())
+
+
+def test_unified_target_draws_the_diagram_of_the_target(monkeypatch):
+    for target in ("q_learning", "td_lambda"):
+        (name,), keywords = shown_by(
+            monkeypatch, "backup_diagram", widgets.unified_target, n=2, target=target
+        )
+        assert (name, keywords["n"]) == (target, 2)
+
+
+def test_one_step_of_n_step_sarsa_is_sarsa(monkeypatch):
+    (curves,), _ = shown_by(monkeypatch, "learning_curves", widgets.unified_target, n=1)
+    n_step, sarsa = (np.asarray(curve) for curve in curves.values())
+    np.testing.assert_array_equal(n_step, sarsa)
