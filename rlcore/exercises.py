@@ -781,6 +781,7 @@ def _log_cases(rng: np.random.Generator) -> Iterator[Arguments]:
 
 # -- chapter 05: one update, many targets ----------------------------------------------------------
 
+
 def _trace_update(
     values: Any,
     traces: Any,
@@ -878,7 +879,9 @@ def _tree_backup(
     next_policy: Any,
     next_actions: Any,
     *,
-    replace: Callable[..., float] = lambda mean, share, q, following: mean + share * (following - q),
+    replace: Callable[..., float] = lambda mean, share, q, following: (
+        mean + share * (following - q)
+    ),
     last: Callable[..., float] = lambda q, policy, action: float(policy @ q),
     through_the_end: bool = False,
 ) -> float:

@@ -28,7 +28,7 @@ def show_source(*objects: Any, docstring: bool = False) -> Markdown:
         raise TypeError("show_source: takes at least one function, class or module, got none")
     blocks: dict[str, list[str]] = {}
     for shown in objects:
-        written = _as_written(shown)
+        written = _function_of(shown)
         try:
             source = textwrap.dedent(inspect.getsource(written)).strip("\n")
         except (TypeError, OSError):
@@ -48,13 +48,11 @@ def show_source(*objects: Any, docstring: bool = False) -> Markdown:
     return cast(Markdown, display("\n\n".join(sections)))
 
 
-def _as_written(shown: Any) -> Any:
-    """The function behind a property, a kernel or a decorator."""
+def _function_of(shown: Any) -> Any:
+    """The function behind a property; behind decorators and kernels ``inspect`` looks itself."""
     if isinstance(shown, property):
-        shown = shown.fget
-    elif isinstance(shown, cached_property):
-        shown = shown.func
-    return inspect.unwrap(getattr(shown, "py_func", shown))
+        return shown.fget
+    return shown.func if isinstance(shown, cached_property) else shown
 
 
 def _without_docstrings(source: str) -> str:

@@ -48,19 +48,21 @@ def epsilon_greedy(q, epsilon, u):
     num_actions = q.shape[0]
     if u < epsilon:
         return int(u / epsilon * num_actions)
-    best, ties = q[0], 1
+    best, ties, first = q[0], 1, 0
     for action in range(1, num_actions):
         if q[action] > best:
-            best, ties = q[action], 1
+            best, ties, first = q[action], 1, action
         elif q[action] == best:
             ties += 1
+    if ties == 1:
+        return first
     chosen = int((u - epsilon) / (1.0 - epsilon) * ties)
-    for action in range(num_actions):
+    for action in range(first, num_actions):
         if q[action] == best:
             if chosen == 0:
                 return action
             chosen -= 1
-    return num_actions - 1
+    return first
 
 
 @compiled

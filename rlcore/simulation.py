@@ -13,6 +13,7 @@ sees the same experience, and learns the same numbers to the last bit, on either
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -48,40 +49,33 @@ class ArrayEnvironment(NamedTuple):
     rng: np.random.Generator
 
 
+@dataclass
 class GymnasiumEnvironment:
-    """A discrete ``gymnasium.Env`` as interpreted code steps it; its seed is used once, at the
-    start."""
+    """A discrete ``gymnasium.Env`` as interpreted code steps it."""
 
-    def __init__(
-        self, env: gymnasium.Env[Any, Any], seed: int, limit: int, unlimited: bool
-    ) -> None:
-        self.env = env
-        self.seed: int | None = seed
-        self.limit, self.unlimited = limit, unlimited
-        self.total, self.steps = 0.0, 0
-
-    def reset(self) -> int:
-        state, _ = self.env.reset(seed=self.seed)
-        self.seed = None
-        self.total, self.steps = 0.0, 0
-        return int(state)
-
-    def step(self, action: int) -> tuple[int, float, bool, bool]:
-        state, reward, terminated, truncated, _ = self.env.step(action)
-        reward = float(reward)
-        self.total += reward
-        self.steps += 1
-        return int(state), reward, terminated, truncated or self.steps >= self.limit
+    env: gymnasium.Env[Any, Any]
+    seed: int | None  # for the first reset; the environment's own stream goes on from there
+    limit: int
+    unlimited: bool
+    steps: int = 0
+    total: float = 0.0
 
 
 def reset(environment: GymnasiumEnvironment) -> int:
     """Begin an episode; returns the first state."""
-    return environment.reset()
+    state, _ = environment.env.reset(seed=environment.seed)
+    environment.seed = None
+    environment.steps, environment.total = 0, 0.0
+    return int(state)
 
 
 def step(environment: GymnasiumEnvironment, action: int) -> tuple[int, float, bool, bool]:
     """Take an action; returns (next_state, reward, terminated, truncated)."""
-    return environment.step(action)
+    state, reward, terminated, truncated, _ = environment.env.step(action)
+    reward = float(reward)
+    environment.steps += 1
+    environment.total += reward
+    return int(state), reward, terminated, truncated or environment.steps >= environment.limit
 
 
 def episode_summary(environment: GymnasiumEnvironment) -> tuple[float, int]:

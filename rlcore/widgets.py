@@ -259,14 +259,9 @@ def n_step() -> Panel:
     """n-step TD on the 19-state random walk: error over α (Sutton & Barto 2018, figure 7.2)."""
 
     def draw(n: int, alpha: float) -> Figure:
-        here = _n_step_errors(n, (alpha,), runs=300, seed=1)
+        here = _n_step_errors(n, (alpha,), runs=200, seed=1)
         lines = {1: "n = 1, TD(0)", n: f"n = {n}", 512: "n = 512, Monte Carlo"}
-        studies = {
-            steps: (_n_step_reference if steps in (1, 512) else _n_step_errors)(
-                steps, tuple(N_STEP_ALPHAS), runs=60
-            )
-            for steps in lines
-        }
+        studies = {steps: _n_step_curve(steps, tuple(N_STEP_ALPHAS), runs=40) for steps in lines}
         figure = blank_figure()
         ax = plots.parameter_study(
             N_STEP_ALPHAS,
@@ -313,7 +308,8 @@ def _n_step_errors(n: int, alphas: tuple[float, ...], *, runs: int, seed: int = 
     )
 
 
-_n_step_reference = cache(_n_step_errors)
+# While α moves, the curve of its n stays: only the point is a new experiment.
+_n_step_curve = cache(_n_step_errors)
 
 
 # -- chapter 04 ------------------------------------------------------------------------------------
@@ -330,7 +326,7 @@ def cliff_walking() -> Panel:
         learners = {"Sarsa": sarsa, "Expected Sarsa": expected_sarsa, "Q-learning": q_learning}
         best = float(cliff.start @ cliff.optimal_values(1.0, epsilon=epsilon))
         results = {
-            name: learner(cliff, episodes=300, alpha=alpha, epsilon=epsilon, runs=25)
+            name: learner(cliff, episodes=300, alpha=alpha, epsilon=epsilon, runs=20)
             for name, learner in learners.items()
         }
         figure = blank_figure(height=540)
@@ -340,7 +336,7 @@ def cliff_walking() -> Panel:
             reference={r"best $\epsilon$-soft policy (exact)": best},
             ylabel="Return of an episode",
             title=rf"While learning, $\epsilon$ = {epsilon:.2f}, $\alpha$ = {alpha:.2f} "
-            "(25 runs, smoothed over 10)",
+            "(20 runs, smoothed over 10)",
             ylim=(-200.0, 0.0),
             ax=figure.add_axes((0.12, 0.54, 0.85, 0.41)),
         )
@@ -360,7 +356,7 @@ def cliff_walking() -> Panel:
         "Expected Sarsa to stay at the exact line. Then α = 1: expect Sarsa alone to collapse.",
         alt="Above, return per episode of three algorithms with 95 percent bands; below, the "
         "greedy paths that they have learnt through the cliff world.",
-        epsilon=slider("ε (exploration)", 0.1, 0.0, 0.4, 0.02),
+        epsilon=slider("ε (exploration)", 0.1, 0.0, 0.3, 0.02),
         alpha=slider("α (step size)", 0.5, 0.1, 1.0, 0.1),
     )
 
@@ -380,7 +376,7 @@ def unified_target() -> Panel:
     def draw(n: int, alpha: float, target: str) -> Figure:
         lam = 1 - 1 / n
         control: dict[str, Any] = {"episodes": 200, "alpha": alpha, "runs": 30}
-        prediction: dict[str, Any] = {"episodes": 50, "alpha": alpha, "runs": 100}
+        prediction: dict[str, Any] = {"episodes": 50, "alpha": alpha, "runs": 50}
         cliff, walk = _cliff()[0], _random_walk(19, -1.0)
         learners: dict[str, Callable[[], Any]] = {
             "sarsa": lambda: sarsa(cliff, **control),
@@ -398,8 +394,17 @@ def unified_target() -> Panel:
         shown = {plots.BACKUPS[name].title.format(n=n): name for name in (target, one_step)}
         results = {label: learners[name]() for label, name in shown.items()}
         figure = blank_figure(height=420)
-        plots.backup_diagram(target, n=n, ax=figure.add_axes((0.0, 0.02, 0.36, 0.9)))
-        where = "19-state random walk" if predicts else "cliff walking"
+        plots.backup_diagram(target, n=n, ax=figure.add_axes((0.0, 0.07, 0.36, 0.86)))
+        estimate = "V" if predicts else "Q"
+        figure.text(
+            0.18,
+            0.03,
+            rf"${estimate} \leftarrow {estimate} - {alpha:.2f}\,[\,{estimate} - \bar q\,]$",
+            ha="center",
+            size=12,
+            math_fontfamily="cm",
+        )
+        where = "Random walk" if predicts else "Cliff walking"
         plots.learning_curves(
             {
                 label: result.errors if predicts else result.returns
@@ -407,19 +412,19 @@ def unified_target() -> Panel:
             },
             smooth=1 if predicts else 10,
             ylabel="RMS error (reward units)" if predicts else "Return of an episode",
-            title=rf"{where.capitalize()}, $\alpha$ = {alpha:.2f}"
-            + (rf", $\lambda$ = 1 - 1/{n}" if target == "td_lambda" else ""),
+            title=rf"{where}, $\alpha$ = {alpha:.2f}"
+            + (rf", $\lambda$ = 1 - 1/{n} = {lam:.2f}" if target == "td_lambda" else ""),
             ylim=(0.0, 0.7) if predicts else (-150.0, 0.0),
             ax=figure.add_axes((0.46, 0.13, 0.51, 0.77)),
         )
         return figure
 
-    return panel(
+    made = panel(
         draw,
         hint="Try n = 1 with n-step Sarsa: expect Sarsa itself. Then choose Q-learning: expect an "
         "arc for the maximum and a lower return at the cliff. (TD(λ) uses λ = 1 − 1/n.)",
-        alt="Left, the backup diagram and the target; right, the learning curve of the chosen "
-        "target and of the one-step target.",
+        alt="Left, the backup diagram, the target and the update; right, the learning curve of the "
+        "chosen target and of the one-step target.",
         n=slider("n (steps)", 3, 1, 8, 1),
         alpha=slider("α (step size)", 0.3, 0.05, 1.0, 0.05),
         target=choice(
@@ -438,6 +443,13 @@ def unified_target() -> Panel:
             ],
         ),
     )
+    n_slider, chosen = made.controls["n"], made.controls["target"]
+
+    def enable_where_it_counts(_: Any = None) -> None:
+        n_slider.disabled = chosen.value not in ("n_step_sarsa", "n_step_td", "td_lambda")
+
+    chosen.observe(enable_where_it_counts, names="value")
+    return made
 
 
 # -- problems that several widgets share -----------------------------------------------------------

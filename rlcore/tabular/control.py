@@ -348,8 +348,8 @@ def n_step_sarsa(
 @compiled
 def n_step_sarsa_loop(environment, behavior, q, returns, lengths, alpha, epsilon, gamma, n, rng):
     limit = environment.limit
-    states, actions = np.zeros(limit + 1, np.int64), np.zeros(limit + 1, np.int64)
-    rewards, discounts = np.zeros(limit), np.zeros(limit)
+    states, actions = np.empty(limit + 1, np.int64), np.empty(limit + 1, np.int64)
+    rewards, discounts = np.empty(limit), np.empty(limit)
     on_policy = behavior.shape[0] == 0
     for run in range(returns.shape[0]):
         table = q[run]

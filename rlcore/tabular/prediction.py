@@ -158,7 +158,7 @@ def n_step_td_loop(
     environment, policy, values, errors, returns, lengths, alpha, gamma, truth, n, rng
 ):
     limit = environment.limit
-    states, rewards, discounts = np.zeros(limit + 1, np.int64), np.zeros(limit), np.zeros(limit)
+    states, rewards, discounts = np.empty(limit + 1, np.int64), np.empty(limit), np.empty(limit)
     for run in range(values.shape[0]):
         value = values[run]
         for episode in range(alpha.shape[0]):
@@ -387,7 +387,7 @@ def lambda_return_loop(
     rng,
 ):
     limit = environment.limit
-    states, rewards, discounts = np.zeros(limit + 1, np.int64), np.zeros(limit), np.zeros(limit)
+    states, rewards, discounts = np.empty(limit + 1, np.int64), np.empty(limit), np.empty(limit)
     for run in range(values.shape[0]):
         value = values[run]
         last_visit = np.full(value.shape[0], -1)

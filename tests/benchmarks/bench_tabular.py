@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -94,7 +95,7 @@ def dictionary_agent(learner, env, seed):
     return (time.perf_counter() - began) / steps
 
 
-def of_rlcore(learner, problem, seed, runs=1, episodes=EPISODES):
+def of_rlcore(learner, problem, seed, *, runs=1, episodes=EPISODES):
     """Seconds a step of ``runs`` runs."""
     began = time.perf_counter()
     result = learner(
@@ -117,19 +118,18 @@ def bare_action(values, epsilon):
     num_actions = values.shape[0]
     if np.random.random() < epsilon:
         return int(np.random.random() * num_actions)
-    best, ties = values[0], 1
-    for action in range(1, num_actions):
-        if values[action] > best:
-            best, ties = values[action], 1
-        elif values[action] == best:
+    best, ties, action = values[0], 1, 0
+    for other in range(1, num_actions):
+        if values[other] > best:
+            best, ties, action = values[other], 1, other
+        elif values[other] == best:
             ties += 1
-    chosen = int(np.random.random() * ties) if ties > 1 else 0
-    for action in range(num_actions):
-        if values[action] == best:
-            if chosen == 0:
-                return action
-            chosen -= 1
-    return 0
+    if ties > 1:
+        for _ in range(int(np.random.random() * ties)):
+            action += 1
+            while values[action] != best:
+                action += 1
+    return action
 
 
 @numba.njit
@@ -214,7 +214,7 @@ def bare_loop(learner, mdp, seed, runs=COMPILED_RUNS):
 # -- (c) Gymnasium's own speed ---------------------------------------------------------------------
 
 
-def raw_steps(env, seed, sample, steps=20_000):
+def raw_steps(env, seed, *, sample, steps=20_000):
     """Seconds a step with random actions, drawn beforehand or by the environment's own space."""
     env.reset(seed=seed)
     env.action_space.seed(seed)
@@ -311,9 +311,9 @@ def main():
     for learner in LEARNERS:
         seconds = in_turns(
             5,
-            ours=lambda seed: of_rlcore(learner, cliff_mdp, seed, COMPILED_RUNS),
-            bare=lambda seed: bare_loop(learner, cliff_mdp, seed),
-            dictionary=lambda seed: dictionary_agent(learner, cliff, seed),
+            ours=partial(of_rlcore, learner, cliff_mdp, runs=COMPILED_RUNS),
+            bare=partial(bare_loop, learner, cliff_mdp),
+            dictionary=partial(dictionary_agent, learner, cliff),
         )
         name = learner.__name__
         table.row(f"  {name}", f"{seconds['ours'] * 1e9:.1f} ns a step")
@@ -334,12 +334,10 @@ def main():
         env = gymnasium.make(name)
         seconds = in_turns(
             5,
-            drawn=lambda seed: raw_steps(env, seed, sample=False),
-            sampled=lambda seed: raw_steps(env, seed, sample=True),
+            drawn=partial(raw_steps, env, sample=False),
+            sampled=partial(raw_steps, env, sample=True),
             **{
-                learner.__name__: lambda seed, learner=learner: of_rlcore(
-                    learner, env, seed, episodes=episodes
-                )
+                learner.__name__: partial(of_rlcore, learner, env, episodes=episodes)
                 for learner in LEARNERS
             },
         )

@@ -32,9 +32,10 @@ from tests.rlcore.problems import (
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
-LIMITS = st.none() | st.integers(1, 6)
-GAMMAS = st.sampled_from([0.0, 0.5, 0.9, 1.0])
-EPSILONS = st.sampled_from([0.0, 0.1, 0.5, 1.0])
+# The problems end after some three steps, so that limits of one to three cut many episodes short.
+LIMITS = st.sampled_from([2, None, 1, 3])
+GAMMAS = st.sampled_from([0.9, 1.0, 0.5, 0.0])
+EPSILONS = st.sampled_from([0.5, 0.1, 0.0, 1.0])
 
 OFF_POLICY = [expected_sarsa, q_learning, double_q_learning, n_step_sarsa]
 
@@ -155,14 +156,14 @@ BOXES = {
 def assert_is_its_box(name, mdp, seed, limit, gamma, epsilon, off_policy):
     learner, box = BOXES[name]
     rng = np.random.default_rng(seed)
-    alpha = rng.uniform(0.05, 1, size=3)
+    alpha = rng.uniform(0.05, 1, size=6)
     # Whole numbers tie now and then.
     q = rng.integers(-1, 2, size=(mdp.num_states, mdp.num_actions)).astype(float)
     behavior = uniform = uniform_policy(mdp.num_states, mdp.num_actions)
     behavior = 0.5 * random_policy(mdp, seed) + 0.5 * uniform if off_policy else None
     result = learner(
         mdp,
-        episodes=3,
+        episodes=6,
         alpha=alpha,
         epsilon=epsilon,
         gamma=gamma,
@@ -189,7 +190,7 @@ def test_each_algorithm_is_its_box_on_policy(name, mdp, seed, limit, gamma, epsi
 
 
 @pytest.mark.parametrize("name", sorted(set(BOXES) - {"sarsa"}))
-@given(mdps(), SEEDS, LIMITS, st.sampled_from([0.5, 0.9, 1.0]), EPSILONS)
+@given(mdps(), SEEDS, LIMITS, st.sampled_from([0.9, 1.0, 0.5]), EPSILONS)
 @settings(max_examples=25, deadline=None)
 def test_each_algorithm_is_its_box_off_policy(name, mdp, seed, limit, gamma, epsilon):
     assert_is_its_box(name, mdp, seed, limit, gamma, epsilon, off_policy=True)

@@ -228,6 +228,10 @@ def sums_all_visits(states, rewards, gamma):
     return found
 
 
+def counts_the_end_as_a_state(states, rewards, gamma):
+    return {**first_visit_returns(states, rewards, gamma), 99: 0.0}
+
+
 def returns_of_every_step(states, rewards, gamma):
     return [first_visit_returns(states[t:], rewards[t:], gamma)[s] for t, s in enumerate(states)]
 
@@ -237,6 +241,10 @@ def one_pass_of_td(steps, num_states, gamma):
     for state, reward, next_state, terminated in steps:
         values = td_update(values, state, reward, next_state, terminated, 0.1, gamma)
     return values
+
+
+def target_in_a_list(*arguments):
+    return [sarsa_target(*arguments)]
 
 
 def value_of_the_other_action(q, reward, next_state, next_action, terminated, gamma):
@@ -298,6 +306,10 @@ def traces_not_returned(*arguments):
     return trace_update(*arguments)[0]
 
 
+def td_error_returned_too(*arguments):
+    return (*trace_update(*arguments), 0.0)
+
+
 def lambda_of_the_first_step_only(rewards, next_values, terminated, gamma, lam):
     return lambda_returns(rewards, next_values, terminated, gamma, lam)[0]
 
@@ -329,8 +341,10 @@ def tree_backup_of_the_first_two_steps(rewards, discounts, next_q, next_policy, 
         ("td_update", discounts_the_reward),
         ("td_update", returns_the_td_error),
         ("first_visit_returns", sums_all_visits),
+        ("first_visit_returns", counts_the_end_as_a_state),
         ("first_visit_returns", returns_of_every_step),
         ("certainty_equivalence", one_pass_of_td),
+        ("sarsa_target", target_in_a_list),
         ("sarsa_target", value_of_the_other_action),
         ("expected_sarsa_target", one_epsilon_too_many),
         ("n_step_target", n_rewards_undiscounted),
@@ -342,6 +356,7 @@ def tree_backup_of_the_first_two_steps(rewards, discounts, next_q, next_policy, 
         ("double_q_learning_target", smaller_of_both),
         ("trace_update", dutch_trace),
         ("trace_update", traces_not_returned),
+        ("trace_update", td_error_returned_too),
         ("lambda_returns", lambda_of_the_first_step_only),
         ("lambda_returns", cut_off_counts_as_the_end),
         ("tree_backup_target", most_likely_action_only),

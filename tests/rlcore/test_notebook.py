@@ -69,6 +69,14 @@ def test_docstrings_are_left_out_and_nothing_else(shown):
     assert "\0" not in short
 
 
+class OnlyDocumented:
+    """Nothing but this line."""
+
+
+def test_what_is_only_documented_stays_valid_python():
+    assert code_of(show_source(OnlyDocumented)) == "class OnlyDocumented:\n    ..."
+
+
 def test_several_of_one_module_share_a_block():
     shown = show_source(targets.td_target, targets.sarsa_target, rlcore.sarsa).data
     assert shown.count("```python") == 2

@@ -79,6 +79,14 @@ def test_value_map_draws_an_arrow_for_every_action_with_probability():
     assert found["dots"] == [[1, 1]]
 
 
+def test_arrows_lie_on_the_side_to_which_they_point():
+    ax = plots.value_map(np.arange(6), GRID, np.tile([0.25] * 4 + [0.0], (6, 1)))
+    (quiver,) = [each for each in ax.collections if hasattr(each, "U")]
+    places = np.asarray(quiver.get_offsets())
+    sides = np.sign(np.round(places - np.round(places), 6))
+    np.testing.assert_array_equal(sides, np.sign(np.column_stack((quiver.U, quiver.V))))
+
+
 def test_value_map_gives_no_arrow_to_a_blank_cell_and_smaller_ones_to_the_less_likely():
     policy = np.tile([0.7, 0.1, 0.1, 0.1, 0.0], (6, 1))
     values = np.array([np.nan, 1, 2, 3, 4, 5])
@@ -328,7 +336,7 @@ def test_n_step_diagrams_grow_with_n(n):
 
 def test_long_paths_are_broken_and_keep_their_size():
     short, long = plots.backup_diagram("n_step_td", n=4), plots.backup_diagram("n_step_td", n=100)
-    assert nodes(long) == (4, 3, 0, 0)
+    assert nodes(long) == nodes(plots.backup_diagram("n_step_td", n=5)) == (4, 3, 0, 0)
     assert short.get_ylim() == long.get_ylim() == plots.backup_diagram("sarsa").get_ylim()
 
 
@@ -378,6 +386,14 @@ def test_figures_draw_into_the_axes_they_are_given_and_make_none(name):
     assert FIGURES[name](ax) is ax
     assert plt.get_fignums() == []
     FigureCanvasAgg(figure).draw()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_clipped_at_the_edge_of_the_figure(name):
+    ax = FIGURES[name](None)
+    ax.figure.canvas.draw()
+    box, page = ax.get_tightbbox(), ax.figure.bbox
+    assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -31,8 +31,9 @@ from tests.rlcore.problems import (
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
-LIMITS = st.none() | st.integers(1, 6)
-GAMMAS = st.sampled_from([0.0, 0.5, 0.9, 1.0])
+# The problems end after some three steps, so that limits of one to three cut many episodes short.
+LIMITS = st.sampled_from([2, None, 1, 3])
+GAMMAS = st.sampled_from([0.9, 1.0, 0.5, 0.0])
 
 VARIANTS = {
     "td0": td0,
@@ -142,7 +143,7 @@ DEFINITIONS = {
 @given(mdps(), SEEDS, LIMITS, GAMMAS)
 @settings(max_examples=25, deadline=None)
 def test_each_method_is_its_definition_on_recorded_episodes(name, mdp, seed, limit, gamma):
-    episodes = 4
+    episodes = 8
     rng = np.random.default_rng(seed)
     policy = random_policy(mdp, seed)
     alpha = rng.uniform(0.05, 1, size=episodes)

@@ -138,7 +138,7 @@ def test_control_on_a_table_and_on_its_environment_agree_bit_for_bit(
     assert_same(on_table, on_env)
 
 
-@given(mdps(), SEEDS, st.none() | st.integers(1, 5))
+@given(mdps(), SEEDS, st.sampled_from([2, None, 1, 3]))
 @settings(max_examples=25, deadline=None)
 def test_random_problems_are_met_alike_on_both_roads(mdp, seed, limit):
     env = as_environment(dataclasses.replace(mdp, max_episode_steps=limit))

@@ -15,7 +15,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 ARRAYS = ("states", "actions", "rewards", "next_states", "terminated", "ended")
 
 
-@given(mdps(), SEEDS, st.none() | st.integers(1, 5))
+@given(mdps(), SEEDS, st.sampled_from([2, None, 1, 3]))
 @settings(max_examples=40, deadline=None)
 def test_what_is_recorded_can_happen_and_hangs_together(mdp, seed, limit):
     policy = random_policy(mdp, seed)

@@ -57,6 +57,7 @@ def test_every_value_is_drawn_once():
     panel.controls["x"].value = 2
     panel.controls["y"].value = 4
     panel.controls["y"].value = 4
+    panel.controls["y"].description = "another name"
     assert drawn == [(1, 0), (2, 0), (2, 4)]
 
 
