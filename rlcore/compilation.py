@@ -88,8 +88,6 @@ def compile_kernels() -> None:
     rlcore.batch_monte_carlo(data)
     rlcore.q_learning_from_transitions(data, sweeps=1, alpha=0.5)
     rlcore.td_lambda(mdp, episodes=1, alpha=0.5, traces="dutch")
-    policy = rlcore.uniform_policy(mdp.num_states, mdp.num_actions)
-    rlcore.n_step_sarsa(env, episodes=1, alpha=0.5, behavior_policy=policy)
     for learner in (*rlcore.PREDICTION, *rlcore.CONTROL):
         for problem in (mdp, env):
             learner(problem, episodes=1, alpha=0.5)

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rlcore.policies import greedy_policy, uniform_policy
 from rlcore.validation import (
+    as_constant,
     check_count,
     check_fraction,
     check_policy,
@@ -74,6 +75,7 @@ class TabularMDP:
     Raises:
         ValueError: shapes that disagree, probabilities that do not sum to 1, states out of range,
             rewards that are not finite.
+        TypeError: something other than arrays of numbers.
     """
 
     probabilities: Floats
@@ -92,9 +94,7 @@ class TabularMDP:
             ("terminated", np.bool_),
             ("start", np.float64),
         ):
-            array = np.array(getattr(self, name), dtype=dtype, order="C")
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, as_constant(name, getattr(self, name), dtype))
         shape = self.probabilities.shape
         if self.probabilities.ndim != 3 or 0 in shape:
             raise ValueError(f"probabilities: got shape {shape}, takes (states, actions, outcomes)")

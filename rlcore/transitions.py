@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from rlcore.compilation import compiled
 from rlcore.policies import sample, uniform_policy
 from rlcore.simulation import Problem, episode_summary, problem_size, reset, simulate, step
-from rlcore.validation import check_count, check_policy
+from rlcore.validation import as_constant, check_count, check_policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,7 @@ class Transitions:
 
     Raises:
         ValueError: shapes that disagree, indices out of range, a last step that does not end.
+        TypeError: something other than arrays of numbers.
     """
 
     states: NDArray[np.int64]
@@ -46,13 +47,12 @@ class Transitions:
             ("terminated", np.bool_),
             ("ended", np.bool_),
         ):
-            array = np.array(getattr(self, name), dtype=dtype)
+            array = as_constant(name, getattr(self, name), dtype)
             if array.ndim != 1 or array.shape != np.shape(self.states) or len(array) == 0:
                 raise ValueError(
                     f"{name}: takes shape (steps,) with steps >= 1, the same for all, "
                     f"got {array.shape}"
                 )
-            array.setflags(write=False)
             object.__setattr__(self, name, array)
         for name, size in (
             ("states", self.num_states),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +35,23 @@ def as_floats(name: str, value: ArrayLike) -> Floats:
     except (TypeError, ValueError):
         raise TypeError(f"{name}: takes a number or an array of numbers, got {value!r}") from None
     return np.array(array, dtype=np.float64, order="C")
+
+
+def as_constant(name: str, value: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:
+    """An own, C-ordered, read-only array of a type that holds all its values exactly."""
+    try:
+        given = np.array(value)
+        if given.dtype.kind not in "biuf":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: takes an array of numbers, got {value!r}") from None
+    with np.errstate(invalid="ignore"):
+        array = given.astype(dtype, order="C")
+    if not np.array_equal(array, given, equal_nan=True):
+        wrong = given[array != given][0]
+        raise ValueError(f"{name}: takes an array of {np.dtype(dtype).name}, got {wrong!r}")
+    array.setflags(write=False)
+    return array
 
 
 def check_number(name: str, value: float, allowed: str, inside: Callable[[float], bool]) -> float:

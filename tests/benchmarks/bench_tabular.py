@@ -5,7 +5,6 @@ medians, so that a slow machine, or a busy one, slows both sides. Ends with stat
 missed.
 """
 
-import re
 import shutil
 import subprocess
 import sys
@@ -248,29 +247,25 @@ def n_step_grid():
     return time.perf_counter() - began
 
 
-def seconds_of_process(code, folder):
+def seconds_of_process(*arguments, folder):
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    subprocess.run([sys.executable, *arguments], cwd=folder, check=True, capture_output=True)
     return time.perf_counter() - began
 
 
 def cold_compilation():
-    """(seconds of compiling every kernel, seconds of the whole process), from a fresh copy."""
-    package = Path(rlcore.__file__).parent
+    """Seconds that `python -m rlcore` takes longer on a fresh copy than when all is compiled."""
     with tempfile.TemporaryDirectory() as folder:
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(package, Path(folder, "rlcore"), ignore=ignore)
-        began = time.perf_counter()
-        process = subprocess.run(
-            [sys.executable, "-m", "rlcore"],
-            cwd=folder,
-            check=True,
-            capture_output=True,
-            text=True,
+        shutil.copytree(
+            Path(rlcore.__file__).parent,
+            Path(folder, "rlcore"),
+            ignore=shutil.ignore_patterns("__pycache__"),
         )
-        seconds = time.perf_counter() - began
-    announced = re.findall(r"^compiling .* (\d+\.\d) s$", process.stderr, flags=re.MULTILINE)
-    return sum(map(float, announced)), seconds
+        compile_all = ("-m", "rlcore")
+        seconds_of_process("-c", "import rlcore", folder=folder)  # Python's own compilation
+        cold = seconds_of_process(*compile_all, folder=folder)
+        warm = seconds_of_process(*compile_all, folder=folder)
+    return cold - warm
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -310,7 +305,7 @@ def main():
     print(f"CliffWalking, {EPISODES} episodes, compiled with {COMPILED_RUNS} runs")
     for learner in LEARNERS:
         seconds = in_turns(
-            5,
+            7,
             ours=partial(of_rlcore, learner, cliff_mdp, runs=COMPILED_RUNS),
             bare=partial(bare_loop, learner, cliff_mdp),
             dictionary=partial(dictionary_agent, learner, cliff),
@@ -333,7 +328,7 @@ def main():
     for name, episodes in (("CliffWalking-v1", 500), ("FrozenLake-v1", 1000), ("Taxi-v4", 150)):
         env = gymnasium.make(name)
         seconds = in_turns(
-            5,
+            7,
             drawn=partial(raw_steps, env, sample=False),
             sampled=partial(raw_steps, env, sample=True),
             **{
@@ -360,17 +355,15 @@ def main():
     table.at_most("  n-step TD, by sweep", in_turns(5, grid=lambda _: n_step_grid())["grid"], 2)
 
     print("Start")
-    root = Path(rlcore.__file__).parents[1]
+    importing = partial(seconds_of_process, "-c", folder=Path(rlcore.__file__).parents[1])
     seconds = in_turns(
         3,
-        ours=lambda _: seconds_of_process("import rlcore", root),
-        needed=lambda _: seconds_of_process("import gymnasium, joblib, numba, tqdm.auto", root),
+        ours=lambda _: importing("import rlcore"),
+        needed=lambda _: importing("import gymnasium, joblib, numba, tqdm.auto"),
     )
     table.row("  import rlcore, warm", f"{seconds['ours']:.2f} s")
     table.row("  of which what it needs", f"{seconds['needed']:.2f} s")
-    compiling, whole = cold_compilation()
-    table.at_most("  compiling every kernel for the first time", compiling, 15)
-    table.row("  … with the start of the process", f"{whole:.2f} s")
+    table.at_most("  compiling every kernel for the first time", cold_compilation(), 15)
 
     print(f"{table.missed} bars missed" if table.missed else "every bar passed")
     return int(table.missed > 0)

@@ -113,6 +113,23 @@ def textbook_q_learning(book, q, alpha):
         state = following
 
 
+def textbook_double_q_learning(book, q, alpha):
+    """The two tables are kept with the book; ``q`` is their mean."""
+    first, second = book.tables = getattr(book, "tables", (q.copy(), q.copy()))
+    state, running = book.episode(), True
+    while running:
+        action = book.action((first + second) / 2, state)
+        following, reward, alive, running = book.step(action)
+        tossed = book.rng.random() < 0.5
+        learning, judging = (first, second) if tossed else (second, first)
+        best = np.flatnonzero(learning[following] == learning[following].max())
+        chosen = best[int(book.rng.random() * len(best))]
+        target = reward + (book.gamma * judging[following, chosen] if alive else 0)
+        learning[state, action] += alpha * (target - learning[state, action])
+        state = following
+    q[:] = (first + second) / 2
+
+
 def textbook_n_step_sarsa(book, q, alpha, n):
     """Section 7.3, in the notation of the box: T, τ, ρ."""
     states, rewards = [book.episode()], [0.0]
@@ -148,6 +165,7 @@ BOXES = {
     "sarsa": (sarsa, textbook_sarsa),
     "expected_sarsa": (expected_sarsa, textbook_expected_sarsa),
     "q_learning": (q_learning, textbook_q_learning),
+    "double_q_learning": (double_q_learning, textbook_double_q_learning),
     "n_step_sarsa, n=1": (partial(n_step_sarsa, n=1), partial(textbook_n_step_sarsa, n=1)),
     "n_step_sarsa, n=3": (partial(n_step_sarsa, n=3), partial(textbook_n_step_sarsa, n=3)),
 }

@@ -546,12 +546,21 @@ GOOD = {
         ({"start": [1.5, -0.5]}, r"start: takes numbers >= 0"),
         ({"max_episode_steps": 0}, r"max_episode_steps: takes a whole number >= 1, got 0"),
         ({"layout": Layout((1, 2), ((0, 1),) * 2)}, r"layout: takes one move per action \(1\)"),
+        ({"next_states": np.full((2, 1, 1), 0.5)}, r"next_states: takes .* int64, got .*0\.5"),
+        ({"next_states": np.full((2, 1, 1), np.nan)}, r"next_states: takes .* int64, got .*nan"),
+        ({"terminated": np.full((2, 1, 1), 2)}, r"terminated: takes .* bool, got .*2"),
         ({"layout": Layout((3, 2), ((0, 1),))}, r"layout: takes .*2.* got \(3, 2\)"),
     ],
 )
 def test_a_problem_that_is_none_is_refused(changed, words):
     with pytest.raises(ValueError, match=words):
         TabularMDP(**{**GOOD, **changed})
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_array_that_is_none_is_named(name):
+    with pytest.raises(TypeError, match=f"{name}: takes an array of numbers, got 'x'"):
+        TabularMDP(**{**GOOD, name: "x"})
 
 
 class OddTable(gymnasium.Env):

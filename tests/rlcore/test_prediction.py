@@ -400,6 +400,12 @@ def test_you_are_the_predictor():
     assert batch_td(data, initial_value=9.0)[2] == 9.0
 
 
+def test_one_sweep_of_batch_td_moves_every_value_to_the_mean_of_its_targets():
+    data = you_are_the_predictor()
+    once = batch_td(data, initial_value=[0.0, 0.5, 9.0], tolerance=1.0)
+    assert once == pytest.approx([0.5, 0.75, 9.0])
+
+
 def test_batch_td_says_when_it_does_not_converge():
     endless = Transitions([0], [0], [1.0], [0], [False], [True], num_states=1, num_actions=1)
     with pytest.raises(RuntimeError, match="after 30 sweeps values still change by 1"):

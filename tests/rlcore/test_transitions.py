@@ -123,6 +123,8 @@ GOOD = dict(
         ({"rewards": [0.0, np.nan]}, r"rewards: takes finite numbers, got NaN"),
         ({"rewards": [0.0]}, r"rewards: takes shape \(steps,\) .*got \(1,\)"),
         ({"states": [[0, 1]]}, r"states: takes shape \(steps,\) .*got \(1, 2\)"),
+        ({"actions": [0.0, 0.5]}, r"actions: takes an array of int64, got .*0\.5"),
+        ({"terminated": [0, 3]}, r"terminated: takes an array of bool, got .*3"),
         ({"ended": [False, False]}, r"ended: takes True at the last step and wherever"),
         ({"terminated": [True, True]}, r"ended: takes True at the last step and wherever"),
         ({name: [] for name in ARRAYS}, r"states: takes shape \(steps,\) with steps >= 1"),
