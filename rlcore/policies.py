@@ -166,7 +166,9 @@ def harmonic_schedule(
     """start / (1 + k / half_life)^power: with 1/2 < power ≤ 1 the conditions of Robbins and Monro.
 
     Σα = ∞ and Σα² < ∞ hold exactly for powers in (1/2, 1] (Robbins & Monro 1951, Sutton & Barto
-    2018, eq. 2.7). As ε with power 1 it is *greedy in the limit with infinite exploration* (GLIE).
+    2018, eq. 2.7). As ε with power 1 it falls to 0 so slowly that every state one deviation away
+    from the greedy path is visited for ever; the theorem's condition (GLIE, Singh et al. 2000) asks
+    that of all states, with a count of visits for each.
 
     Args:
         start: first value, in (0, 1].

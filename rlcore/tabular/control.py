@@ -313,7 +313,9 @@ def n_step_sarsa(
 
     On-policy ρ = 1. With ``behavior_policy`` the importance-sampling ratio ρ of the actions
     a_t+1 … a_t+n corrects for who chose them (section 7.3): unlike the max of Q-learning, rewards
-    that were really received say nothing about another policy without it.
+    that were really received say nothing about another policy without it. ρ can be as large as
+    1 / min b to the power n: keep α ρ below 2, beyond which an update overshoots further than it
+    started.
 
     Args:
         n: number of rewards, >= 1; 1 is Sarsa.

@@ -6,6 +6,7 @@ from statistics import median
 
 import pytest
 
+from rlcore.compilation import compile_kernels
 from tests.browser import jupyterlab
 from tests.notebooks.reading import CHAPTERS, NOTEBOOKS, Notebook
 
@@ -23,6 +24,7 @@ def context():
 
 @pytest.fixture(scope="module")
 def address():
+    compile_kernels()  # a first compilation writes to stderr
     with jupyterlab.lab(NOTEBOOKS) as address:
         yield address
 
