@@ -113,10 +113,10 @@ def of_rlcore(learner, problem, seed, *, runs=1, episodes=EPISODES):
 
 
 @numba.njit
-def bare_action(values, epsilon):
+def bare_action(values, epsilon, rng):
     num_actions = values.shape[0]
-    if np.random.random() < epsilon:
-        return int(np.random.random() * num_actions)
+    if rng.random() < epsilon:
+        return int(rng.random() * num_actions)
     best, ties, action = values[0], 1, 0
     for other in range(1, num_actions):
         if values[other] > best:
@@ -124,7 +124,7 @@ def bare_action(values, epsilon):
         elif values[other] == best:
             ties += 1
     if ties > 1:
-        for _ in range(int(np.random.random() * ties)):
+        for _ in range(int(rng.random() * ties)):
             action += 1
             while values[action] != best:
                 action += 1
@@ -132,14 +132,13 @@ def bare_action(values, epsilon):
 
 
 @numba.njit
-def bare_q_learning(next_state, reward, done, start, runs, seed, returns, lengths):
-    np.random.seed(seed)
+def bare_q_learning(next_state, reward, done, start, runs, rng, returns, lengths):
     for run in range(runs):
         q = np.zeros(reward.shape)
         for episode in range(returns.shape[1]):
             s, total, steps, ended = start, 0.0, 0, False
             while not ended:
-                a = bare_action(q[s], EPSILON)
+                a = bare_action(q[s], EPSILON, rng)
                 s2, r, ended = next_state[s, a], reward[s, a], done[s, a]
                 best = q[s2, 0]
                 for b in range(1, q.shape[1]):
@@ -152,16 +151,15 @@ def bare_q_learning(next_state, reward, done, start, runs, seed, returns, length
 
 
 @numba.njit
-def bare_sarsa(next_state, reward, done, start, runs, seed, returns, lengths):
-    np.random.seed(seed)
+def bare_sarsa(next_state, reward, done, start, runs, rng, returns, lengths):
     for run in range(runs):
         q = np.zeros(reward.shape)
         for episode in range(returns.shape[1]):
             s, total, steps, ended = start, 0.0, 0, False
-            a = bare_action(q[s], EPSILON)
+            a = bare_action(q[s], EPSILON, rng)
             while not ended:
                 s2, r, ended = next_state[s, a], reward[s, a], done[s, a]
-                a2 = bare_action(q[s2], EPSILON)
+                a2 = bare_action(q[s2], EPSILON, rng)
                 q[s, a] += ALPHA * (r + (0.0 if ended else GAMMA * q[s2, a2]) - q[s, a])
                 s, a = s2, a2
                 total += r
@@ -170,14 +168,13 @@ def bare_sarsa(next_state, reward, done, start, runs, seed, returns, lengths):
 
 
 @numba.njit
-def bare_expected_sarsa(next_state, reward, done, start, runs, seed, returns, lengths):
-    np.random.seed(seed)
+def bare_expected_sarsa(next_state, reward, done, start, runs, rng, returns, lengths):
     for run in range(runs):
         q = np.zeros(reward.shape)
         for episode in range(returns.shape[1]):
             s, total, steps, ended = start, 0.0, 0, False
             while not ended:
-                a = bare_action(q[s], EPSILON)
+                a = bare_action(q[s], EPSILON, rng)
                 s2, r, ended = next_state[s, a], reward[s, a], done[s, a]
                 best = summed = q[s2, 0]
                 for b in range(1, q.shape[1]):
@@ -205,8 +202,9 @@ def bare_loop(learner, mdp, seed, runs=COMPILED_RUNS):
     tables = [np.ascontiguousarray(t[:, :, 0]) for t in (mdp.next_states, mdp.rewards)]
     done = np.ascontiguousarray(mdp.terminated[:, :, 0])
     start = int(np.argmax(mdp.start))
+    rng = np.random.default_rng(seed)
     began = time.perf_counter()
-    BARE[learner](*tables, done, start, runs, seed, returns, lengths)
+    BARE[learner](*tables, done, start, runs, rng, returns, lengths)
     return (time.perf_counter() - began) / lengths.sum()
 
 
