@@ -7,6 +7,7 @@ the old one.
 
 from __future__ import annotations
 
+import gc
 import html
 import io
 from collections.abc import Callable, Sequence
@@ -109,6 +110,8 @@ def panel(
     container.add_class("course-widget")
 
     def redraw(_: Any = None) -> None:
+        collects = gc.isenabled()
+        gc.disable()  # a full collection takes as long as the picture; it can wait until after it
         try:
             picture = _png(draw(**{name: each.value for name, each in controls.items()}))
         except Exception as error:
@@ -116,9 +119,13 @@ def panel(
             message.value = f"<pre style='color: #b00020; white-space: pre-wrap'>{problem}</pre>"
             image.layout.visibility = "hidden"  # the old picture no longer fits the controls
             raise
-        message.value = ""
-        image.layout.visibility = "visible"
-        image.value = picture
+        else:
+            image.value = picture
+            message.value = ""
+            image.layout.visibility = "visible"
+        finally:
+            if collects:
+                gc.enable()
 
     for control in controls.values():
         control.observe(redraw, names="value")
@@ -191,7 +198,7 @@ def bellman() -> Panel:
             forbidden=FORBIDDEN,
             targets=[TARGET],
             fmt=".2f",
-            title=rf"Optimal values, $\gamma$ = {gamma:.2f}, $r_{{forbidden}}$ = "
+            title=f"Optimal values, γ = {gamma:.2f}, $r_{{forbidden}}$ = "
             f"{reward_forbidden:g}, slip = {slip:.2f}",
             ax=figure.add_axes((0.01, 0.01, 0.98, 0.93)),
         )
@@ -232,7 +239,7 @@ def td_prediction() -> Panel:
             },
             xlabel="Episodes",
             ylabel="RMS error (reward units)",
-            title=rf"Random walk, 5 states: $\alpha$ = {alpha:.2f}, "
+            title=f"Random walk, 5 states: α = {alpha:.2f}, "
             + (f"mean of {runs} runs and 95 % band" if runs > 1 else "a single run"),
             ylim=(0.0, 0.35),
             ax=figure.add_axes((0.1, 0.14, 0.87, 0.77)),
@@ -270,7 +277,7 @@ def n_step() -> Panel:
             labels=list(lines.values()),
             highlight=list(lines).index(n),
             ylabel="RMS error, first 10 episodes",
-            title=rf"n = {n}, $\alpha$ = {alpha:.2f}: {here.mean():.3f} $\pm$ "
+            title=f"n = {n}, α = {alpha:.2f}: {here.mean():.3f} ± "
             f"{standard_error(here[0]):.3f}",
             ylim=(0.22, 0.58),
             ax=figure.add_axes((0.1, 0.14, 0.87, 0.77)),
@@ -335,7 +342,7 @@ def cliff_walking() -> Panel:
             smooth=10,
             reference={r"best $\epsilon$-soft policy (exact)": best},
             ylabel="Return of an episode",
-            title=rf"While learning, $\epsilon$ = {epsilon:.2f}, $\alpha$ = {alpha:.2f} "
+            title=f"While learning, ε = {epsilon:.2f}, α = {alpha:.2f} "
             "(20 runs, smoothed over 10)",
             ylim=(-200.0, 0.0),
             ax=figure.add_axes((0.12, 0.54, 0.85, 0.41)),
@@ -412,8 +419,8 @@ def unified_target() -> Panel:
             },
             smooth=1 if predicts else 10,
             ylabel="RMS error (reward units)" if predicts else "Return of an episode",
-            title=rf"{where}, $\alpha$ = {alpha:.2f}"
-            + (rf", $\lambda$ = 1 - 1/{n} = {lam:.2f}" if target == "td_lambda" else ""),
+            title=f"{where}, α = {alpha:.2f}"
+            + (f", λ = 1 - 1/{n} = {lam:.2f}" if target == "td_lambda" else ""),
             ylim=(0.0, 0.7) if predicts else (-150.0, 0.0),
             ax=figure.add_axes((0.46, 0.13, 0.51, 0.77)),
         )
