@@ -83,5 +83,6 @@ $(VENV_PYTHON):
 	@$(TOUCH)
 
 .venv/tools-installed: .venv/course-installed
-	$(RUN) $(PIP_INSTALL) --editable ".[dev]"
+	@echo Installing the tools of the tests ...
+	$(RUN) $(PIP_INSTALL) --quiet --editable ".[dev]"
 	@$(TOUCH)

@@ -277,8 +277,7 @@ def n_step() -> Panel:
             labels=list(lines.values()),
             highlight=list(lines).index(n),
             ylabel="RMS error, first 10 episodes",
-            title=f"n = {n}, α = {alpha:.2f}: {here.mean():.3f} ± "
-            f"{standard_error(here[0]):.3f}",
+            title=f"n = {n}, α = {alpha:.2f}: {here.mean():.3f} ± {standard_error(here[0]):.3f}",
             ylim=(0.22, 0.58),
             ax=figure.add_axes((0.1, 0.14, 0.87, 0.77)),
         )
@@ -342,8 +341,7 @@ def cliff_walking() -> Panel:
             smooth=10,
             reference={r"best $\epsilon$-soft policy (exact)": best},
             ylabel="Return of an episode",
-            title=f"While learning, ε = {epsilon:.2f}, α = {alpha:.2f} "
-            "(20 runs, smoothed over 10)",
+            title=f"While learning, ε = {epsilon:.2f}, α = {alpha:.2f} (20 runs, smoothed over 10)",
             ylim=(-200.0, 0.0),
             ax=figure.add_axes((0.12, 0.54, 0.85, 0.41)),
         )
