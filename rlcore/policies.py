@@ -1,9 +1,9 @@
 """Policies as arrays, the choice of an action, and schedules for α and ε.
 
-A policy is an array (states, actions) whose rows sum to 1. The two functions that choose an action
-inside a learner's loop, ``sample`` and ``epsilon_greedy``, are functions of one uniform random
-number u in [0, 1): given u they are deterministic, so they can be tested exactly and run compiled
-or interpreted alike.
+A policy is an array (states, actions) whose rows sum to 1. The functions that choose an action
+inside a learner's loop, ``sample``, ``best_action`` and ``epsilon_greedy``, are functions of one
+uniform random number u in [0, 1): given u they are deterministic, so they can be tested exactly and
+run compiled or interpreted alike.
 """
 
 from __future__ import annotations
@@ -34,30 +34,23 @@ def sample(probabilities, u):
 
 
 @compiled
-def epsilon_greedy(q, epsilon, u):
-    """An action drawn from the ε-greedy policy of one row of action values.
-
-    π(a) = ε / |A| + (1 − ε) / |best| for the best actions, ε / |A| for the others
-    (Sutton & Barto 2018, section 2.2); equal best actions are chosen with equal probability.
+def best_action(q, u):
+    """argmax_a q(a); equal best actions are chosen with equal probability.
 
     Args:
         q: (actions,) action values of the state.
-        epsilon: probability of exploring, in [0, 1].
-        u: uniform in [0, 1): its first ε explores, the rest picks among the best.
+        u: uniform in [0, 1), picks among equal ones.
     """
-    num_actions = q.shape[0]
-    if u < epsilon:
-        return int(u / epsilon * num_actions)
     best, ties, first = q[0], 1, 0
-    for action in range(1, num_actions):
+    for action in range(1, q.shape[0]):
         if q[action] > best:
             best, ties, first = q[action], 1, action
         elif q[action] == best:
             ties += 1
     if ties == 1:
         return first
-    chosen = int((u - epsilon) / (1.0 - epsilon) * ties)
-    for action in range(first, num_actions):
+    chosen = int(u * ties)
+    for action in range(first, q.shape[0]):
         if q[action] == best:
             if chosen == 0:
                 return action
@@ -66,16 +59,30 @@ def epsilon_greedy(q, epsilon, u):
 
 
 @compiled
+def epsilon_greedy(q, epsilon, u):
+    """An action drawn from the ε-greedy policy of one row of action values.
+
+    π(a) = ε / |A| + (1 − ε) / |best| for the best actions, ε / |A| for the others
+    (Sutton & Barto 2018, section 2.2).
+
+    Args:
+        q: (actions,) action values of the state.
+        epsilon: probability of exploring, in [0, 1].
+        u: uniform in [0, 1): its first ε explores, the rest picks among the best.
+    """
+    if u < epsilon:
+        return int(u / epsilon * q.shape[0])
+    return best_action(q, (u - epsilon) / (1.0 - epsilon))
+
+
+@compiled
 def epsilon_greedy_probability(q, epsilon, action):
     """π(action) of the ε-greedy policy of one row of action values ``q`` (actions,)."""
-    best, ties = q[0], 1
-    for other in range(1, q.shape[0]):
-        if q[other] > best:
-            best, ties = q[other], 1
-        elif q[other] == best:
-            ties += 1
+    best = q.max()
     explore = epsilon / q.shape[0]
-    return explore + (1.0 - epsilon) / ties if q[action] == best else explore
+    if q[action] < best:
+        return explore
+    return explore + (1.0 - epsilon) / np.count_nonzero(q == best)
 
 
 def uniform_policy(num_states: int, num_actions: int) -> Floats:

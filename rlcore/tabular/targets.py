@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rlcore.compilation import compiled
-from rlcore.policies import epsilon_greedy_probability
+from rlcore.policies import best_action, epsilon_greedy_probability
 
 
 @compiled
@@ -91,20 +91,7 @@ def double_q_learning_target(
         other_next_q: (actions,) q₂(s′, ·).
         u: uniform in [0, 1), breaks ties.
     """
-    best, ties = next_q[0], 1
-    for action in range(1, next_q.shape[0]):
-        if next_q[action] > best:
-            best, ties = next_q[action], 1
-        elif next_q[action] == best:
-            ties += 1
-    chosen = int(u * ties)
-    value = other_next_q[0]
-    for action in range(next_q.shape[0]):
-        if next_q[action] == best:
-            if chosen == 0:
-                value = other_next_q[action]
-            chosen -= 1
-    return reward + discount * value
+    return reward + discount * other_next_q[best_action(next_q, u)]
 
 
 @compiled
