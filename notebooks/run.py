@@ -42,6 +42,7 @@ def execute(path: Path) -> None:
         timeout=180,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,  # a slow print does not become two outputs
         extra_arguments=["--log-level=ERROR"],  # no advice about transports
         store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}},
