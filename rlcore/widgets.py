@@ -339,7 +339,7 @@ def cliff_walking() -> Panel:
         plots.learning_curves(
             {name: result.returns for name, result in results.items()},
             smooth=10,
-            reference={r"best $\epsilon$-soft policy (exact)": best},
+            reference={"best ε-soft policy (exact)": best},
             ylabel="Return of an episode",
             title=f"While learning, ε = {epsilon:.2f}, α = {alpha:.2f} (20 runs, smoothed over 10)",
             ylim=(-200.0, 0.0),
@@ -380,7 +380,7 @@ def unified_target() -> Panel:
 
     def draw(n: int, alpha: float, target: str) -> Figure:
         lam = 1 - 1 / n
-        control: dict[str, Any] = {"episodes": 200, "alpha": alpha, "runs": 30}
+        control: dict[str, Any] = {"episodes": 200, "alpha": alpha, "runs": 20}
         prediction: dict[str, Any] = {"episodes": 50, "alpha": alpha, "runs": 50}
         cliff, walk = _cliff()[0], _random_walk(19, -1.0)
         learners: dict[str, Callable[[], Any]] = {
@@ -404,7 +404,7 @@ def unified_target() -> Panel:
         figure.text(
             0.18,
             0.03,
-            rf"${estimate} \leftarrow {estimate} - {alpha:.2f}\,[\,{estimate} - \bar q\,]$",
+            rf"${estimate} \leftarrow {estimate} - \alpha\,[\,{estimate} - \bar q\,]$",
             ha="center",
             size=12,
             math_fontfamily="cm",
