@@ -13,6 +13,11 @@ from rlcore.mdp import Layout
 # fixed, so what passes once passes always.
 STANDARD_ERRORS = 4.5
 
+SEEDS = st.integers(0, 2**32 - 1)
+# The problems end after some three steps, so that limits of one to three cut many episodes short.
+LIMITS = st.sampled_from([2, None, 1, 3])
+GAMMAS = st.sampled_from([0.9, 1.0, 0.5, 0.0])
+
 
 def random_mdp(
     seed, num_states=4, num_actions=3, num_outcomes=3, *, ends=True, max_episode_steps=None

@@ -23,6 +23,9 @@ from rlcore import (
 )
 from rlcore.simulation import seed_pair
 from tests.rlcore.problems import (
+    GAMMAS,
+    LIMITS,
+    SEEDS,
     as_environment,
     assert_mean,
     from_gymnasium,
@@ -31,10 +34,6 @@ from tests.rlcore.problems import (
     random_policy,
 )
 
-SEEDS = st.integers(0, 2**32 - 1)
-# The problems end after some three steps, so that limits of one to three cut many episodes short.
-LIMITS = st.sampled_from([2, None, 1, 3])
-GAMMAS = st.sampled_from([0.9, 1.0, 0.5, 0.0])
 EPSILONS = st.sampled_from([0.5, 0.1, 0.0, 1.0])
 
 OFF_POLICY = [expected_sarsa, q_learning, double_q_learning, n_step_sarsa]

@@ -21,6 +21,7 @@ from rlcore import (
 )
 from rlcore.mdp import TIE, Layout
 from tests.rlcore.problems import (
+    SEEDS,
     as_environment,
     assert_mean,
     from_gymnasium,
@@ -29,7 +30,6 @@ from tests.rlcore.problems import (
     random_policy,
 )
 
-SEEDS = st.integers(0, 2**32 - 1)
 DISCOUNTS = st.sampled_from([0.0, 0.3, 0.9, 0.99])
 
 

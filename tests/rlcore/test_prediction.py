@@ -23,17 +23,15 @@ from rlcore import (
     uniform_policy,
 )
 from tests.rlcore.problems import (
+    GAMMAS,
+    LIMITS,
+    SEEDS,
     assert_mean,
     from_gymnasium,
     mdps,
     random_mdp,
     random_policy,
 )
-
-SEEDS = st.integers(0, 2**32 - 1)
-# The problems end after some three steps, so that limits of one to three cut many episodes short.
-LIMITS = st.sampled_from([2, None, 1, 3])
-GAMMAS = st.sampled_from([0.9, 1.0, 0.5, 0.0])
 
 VARIANTS = {
     "td0": td0,

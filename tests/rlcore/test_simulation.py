@@ -28,9 +28,14 @@ from rlcore import (
     uniform_policy,
 )
 from rlcore.simulation import ENDLESS, seed_pair
-from tests.rlcore.problems import as_environment, from_gymnasium, mdps, random_mdp, random_policy
-
-SEEDS = st.integers(0, 2**32 - 1)
+from tests.rlcore.problems import (
+    SEEDS,
+    as_environment,
+    from_gymnasium,
+    mdps,
+    random_mdp,
+    random_policy,
+)
 
 ENVIRONMENTS = {
     "slippery lake": partial(gymnasium.make, "FrozenLake-v1"),

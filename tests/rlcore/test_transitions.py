@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlcore import TabularMDP, Transitions, collect, td0, uniform_policy
-from tests.rlcore.problems import as_environment, mdps, random_mdp, random_policy
+from tests.rlcore.problems import SEEDS, as_environment, mdps, random_mdp, random_policy
 
-SEEDS = st.integers(0, 2**32 - 1)
 ARRAYS = ("states", "actions", "rewards", "next_states", "terminated", "ended")
 
 
