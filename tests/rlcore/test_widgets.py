@@ -147,7 +147,8 @@ def test_choices_are_lists_or_ordered_sliders():
 
 # -- the widgets of the chapters -------------------------------------------------------------------
 
-PART_ONE = [
+WIDGETS = [
+    # Part I
     widgets.bellman,
     widgets.td_prediction,
     widgets.n_step,
@@ -164,7 +165,7 @@ def values_of(control):
     return [control.min, following if following <= control.max else control.min, control.max]
 
 
-@pytest.mark.parametrize("widget", PART_ONE, ids=lambda widget: widget.__name__)
+@pytest.mark.parametrize("widget", WIDGETS, ids=lambda widget: widget.__name__)
 def test_every_value_of_every_control_has_a_picture_of_its_own(widget, caplog):
     panel = widget()
     first = panel.image.value
@@ -183,7 +184,7 @@ def test_every_value_of_every_control_has_a_picture_of_its_own(widget, caplog):
     assert plt.get_fignums() == []
 
 
-@pytest.mark.parametrize("widget", PART_ONE, ids=lambda widget: widget.__name__)
+@pytest.mark.parametrize("widget", WIDGETS, ids=lambda widget: widget.__name__)
 def test_widgets_say_what_to_try_and_what_to_expect(widget):
     panel = widget()
     assert len(panel.children[1].value) > 60
