@@ -91,3 +91,29 @@ def compile_kernels() -> None:
     for learner in (*rlcore.PREDICTION, *rlcore.CONTROL):
         for problem in (mdp, env):
             learner(problem, episodes=1, alpha=0.5)
+    _compile_approximation(mdp)
+
+
+def _compile_approximation(mdp: Any) -> None:
+    """Every linear learner on numbered states, those of control on points, every feature map."""
+    import numpy as np
+
+    from rlcore.approximation import control, features, prediction
+    from rlcore.environments import MountainCar
+
+    low, high = [-1.2, -0.07], [0.6, 0.07]
+    tiles = features.tile_coding(2, 2, low, high)
+    maps = [tiles, features.polynomial(1, low, high), features.fourier(1, low, high)]
+    for each in (*maps, features.radial_basis(2, low, high)):
+        for dtype in (np.float64, np.float32):  # of our points, and of Gymnasium's observations
+            phi = features.represent(each.arrays, np.zeros(2, dtype=dtype))
+            features.learn(np.zeros(each.num_features), phi, 1.0)
+            features.read(np.zeros(each.num_features), phi)
+    one_hot = features.one_hot(mdp.num_states)
+    for learner in prediction.LINEAR_PREDICTION:
+        step_sizes = {} if learner is prediction.lstd else {"alpha": 0.5}
+        step_sizes |= {"beta": 0.5} if learner is prediction.tdc else {}
+        learner(mdp, one_hot, episodes=1, **step_sizes)
+    for learner in control.LINEAR_CONTROL:
+        learner(mdp, one_hot, episodes=1, alpha=0.5)
+        learner(MountainCar(), tiles, episodes=1, alpha=0.5, max_episode_steps=1)

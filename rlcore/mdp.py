@@ -421,20 +421,23 @@ class TabularMDP:
         chain = matrix + np.outer(1 - matrix.sum(axis=1), self.start)
         visited = reached_from(self.start > 0, chain > 1e-15)
         chain = chain[np.ix_(visited, visited)]
-        size = len(chain)
-        reach = np.array([reached_from(np.arange(size) == s, chain > 1e-15) for s in range(size)])
-        recurrent = np.array([np.all(reach[reach[s], s]) for s in range(size)])
-        first = int(np.flatnonzero(recurrent)[0])
-        if not np.array_equal(reach[first], recurrent):
+        edges = chain > 1e-15
+        first = np.eye(len(chain), dtype=bool)[0]
+        closed = reached_from(first, edges)
+        # A state is recurrent if all that it reaches leads back to it; else look further down.
+        while (escaped := closed & ~reached_from(first, edges.T)).any():
+            first = np.eye(len(chain), dtype=bool)[np.argmax(escaped)]
+            closed = reached_from(first, edges)
+        if not np.all(reached_from(closed, edges.T)):
             raise ValueError(
                 "policy: takes one whose chain has a single recurrent class, got several: where it "
                 "ends up depends on chance, so there is no single stationary distribution"
             )
         # One balance equation is redundant; the normalisation Σ d = 1 takes its place.
-        system = (np.eye(size) - chain).T
+        system = (np.eye(len(chain)) - chain).T
         system[-1] = 1.0
         distribution = np.zeros(self.num_states)
-        distribution[visited] = np.linalg.solve(system, np.eye(size)[-1])
+        distribution[visited] = np.linalg.solve(system, np.eye(len(chain))[-1])
         return distribution
 
     def _policy(self, policy: ArrayLike) -> Floats:

@@ -1,20 +1,22 @@
-"""Where the experience comes from: one interface, two sources.
+"""Where the experience comes from: one interface, whatever the source.
 
 Every learner's loop is written against two functions with the meaning of Gymnasium's own:
 
     state = reset(environment)
     next_state, reward, terminated, truncated = step(environment, action)
 
-Called from Python they ask a ``gymnasium.Env``. Called from compiled code they draw from the
-arrays of a ``TabularMDP``. The arrays are sampled exactly as Gymnasium samples its toy-text tables
-(one uniform number for a start, one for a step, from a generator with the same seed), so a learner
-sees the same experience, and learns the same numbers to the last bit, on either road.
+Called from Python they ask a ``gymnasium.Env``, whose states are numbers or points. Called from
+compiled code they draw from the arrays of a ``TabularMDP``, or move a compiled ``MountainCar``. The
+arrays are sampled exactly as Gymnasium samples its toy-text tables (one uniform number for a start,
+one for a step, from a generator with the same seed), so a learner sees the same experience, and
+learns the same numbers to the last bit, on either road.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium
 import numpy as np
@@ -25,6 +27,22 @@ from rlcore.mdp import TabularMDP, reached_from
 from rlcore.validation import check_count
 
 Problem = TabularMDP | gymnasium.Env[Any, Any]
+
+
+class CompiledProblem(Protocol):
+    """A problem whose states are points and whose dynamics are compiled, like ``MountainCar``.
+
+    Its environment has ``reset``, ``step`` and ``episode_summary`` of its own for compiled code
+    (``numba.extending.overload``), and the fields ``limit`` and ``unlimited``.
+    """
+
+    @property
+    def max_episode_steps(self) -> int | None:
+        """The problem's own step limit."""
+
+    def compiled_environment(self, limit: int, unlimited: bool, rng: np.random.Generator) -> Any:
+        """A named tuple for the loops; its random numbers come from ``rng``."""
+
 
 # An episode of this length in a problem without a time limit is taken for one that never ends.
 ENDLESS = 100_000
@@ -51,31 +69,32 @@ class ArrayEnvironment(NamedTuple):
 
 @dataclass
 class GymnasiumEnvironment:
-    """A discrete ``gymnasium.Env`` as interpreted code steps it."""
+    """A ``gymnasium.Env`` as interpreted code steps it."""
 
     env: gymnasium.Env[Any, Any]
     seed: int | None  # for the first reset; the environment's own stream goes on from there
     limit: int
     unlimited: bool
+    read: Callable[[Any], Any] = int  # an observation → the state
     steps: int = 0
     total: float = 0.0
 
 
-def reset(environment: GymnasiumEnvironment) -> int:
-    """Begin an episode; returns the first state."""
-    state, _ = environment.env.reset(seed=environment.seed)
+def reset(environment: GymnasiumEnvironment) -> Any:
+    """Begin an episode; returns the first state, a number or a point."""
+    observation, _ = environment.env.reset(seed=environment.seed)
     environment.seed = None
     environment.steps, environment.total = 0, 0.0
-    return int(state)
+    return environment.read(observation)
 
 
-def step(environment: GymnasiumEnvironment, action: int) -> tuple[int, float, bool, bool]:
+def step(environment: GymnasiumEnvironment, action: int) -> tuple[Any, float, bool, bool]:
     """Take an action; returns (next_state, reward, terminated, truncated)."""
-    state, reward, terminated, truncated, _ = environment.env.step(action)
-    reward = float(reward)
+    observation, reward, terminated, truncated, _ = environment.env.step(action)
+    state, reward = environment.read(observation), float(reward)
     environment.steps += 1
     environment.total += reward
-    return int(state), reward, terminated, truncated or environment.steps >= environment.limit
+    return state, reward, terminated, truncated or environment.steps >= environment.limit
 
 
 def episode_summary(environment: GymnasiumEnvironment) -> tuple[float, int]:
@@ -87,6 +106,9 @@ def episode_summary(environment: GymnasiumEnvironment) -> tuple[float, int]:
 
 @overload(reset)
 def _reset_arrays(environment):
+    if environment.instance_class is not ArrayEnvironment:
+        return None
+
     def reset_arrays(environment):
         u = environment.rng.random()
         state = np.searchsorted(environment.start, u, side="right")
@@ -99,6 +121,9 @@ def _reset_arrays(environment):
 
 @overload(step)
 def _step_arrays(environment, action):
+    if environment.instance_class is not ArrayEnvironment:
+        return None
+
     def step_arrays(environment, action):
         state = environment.now[0]
         u = environment.rng.random()
@@ -118,6 +143,9 @@ def _step_arrays(environment, action):
 
 @overload(episode_summary)
 def _episode_summary_arrays(environment):
+    if environment.instance_class is not ArrayEnvironment:
+        return None
+
     def episode_summary_arrays(environment):
         if environment.unlimited and environment.now[1] >= environment.limit:
             raise RuntimeError(NEVER_ENDS)
@@ -129,13 +157,14 @@ def _episode_summary_arrays(environment):
 class Simulation(NamedTuple):
     """A problem made ready for a learner's loop."""
 
-    environment: Any  # ArrayEnvironment or GymnasiumEnvironment
+    environment: Any  # GymnasiumEnvironment, or what compiled loops step
     rng: np.random.Generator  # the learner's own random numbers
     mdp: TabularMDP | None  # where exact values can come from
 
     def run(self, loop: Any, *arguments: Any) -> None:
-        """Run a learner's loop: compiled on arrays, interpreted on a ``gymnasium.Env``."""
-        (loop if self.mdp is not None else loop.py_func)(self.environment, *arguments, self.rng)
+        """Run a learner's loop: interpreted on a ``gymnasium.Env``, else compiled."""
+        interpreted = isinstance(self.environment, GymnasiumEnvironment)
+        (loop.py_func if interpreted else loop)(self.environment, *arguments, self.rng)
 
 
 def problem_size(problem: Problem) -> tuple[int, int]:
@@ -164,7 +193,7 @@ def problem_size(problem: Problem) -> tuple[int, int]:
 
 
 def simulate(
-    problem: Problem,
+    problem: Problem | CompiledProblem,
     seed: int,
     max_episode_steps: int | None = None,
     policy: NDArray[np.float64] | None = None,
@@ -172,7 +201,8 @@ def simulate(
     """Make a problem ready for a learner's loop.
 
     Args:
-        problem: a ``TabularMDP``, or a ``gymnasium.Env`` with Discrete observations and actions.
+        problem: a ``TabularMDP``, a ``MountainCar``, or a ``gymnasium.Env`` with Discrete actions
+            and Discrete or Box observations.
         seed: whole number >= 0; the environment and the learner get independent streams from it.
         max_episode_steps: truncate episodes after so many steps, if the problem's own limit does
             not do so earlier; None keeps that limit.
@@ -187,15 +217,21 @@ def simulate(
         check_count("max_episode_steps", max_episode_steps)
     environment_seed, learner_seed = seed_pair(seed)
     rng = np.random.default_rng(learner_seed)
-    limits = [max_episode_steps]
-    if isinstance(problem, TabularMDP):
-        limits.append(problem.max_episode_steps)
-    limit = min((int(steps) for steps in limits if steps is not None), default=None)
+    own = None if isinstance(problem, gymnasium.Env) else problem.max_episode_steps
+    limit = min((int(n) for n in (max_episode_steps, own) if n is not None), default=None)
     unlimited = limit is None
     limit = limit or ENDLESS
-    if not isinstance(problem, TabularMDP):
-        environment = GymnasiumEnvironment(problem, environment_seed, limit, unlimited)
+    if isinstance(problem, gymnasium.Env):
+        discrete = isinstance(problem.observation_space, gymnasium.spaces.Discrete)
+        environment = GymnasiumEnvironment(
+            problem, environment_seed, limit, unlimited, int if discrete else _point
+        )
         return Simulation(environment, rng, None)
+    environment_rng = np.random.default_rng(environment_seed)
+    if not isinstance(problem, TabularMDP):
+        return Simulation(
+            problem.compiled_environment(limit, unlimited, environment_rng), rng, None
+        )
     if unlimited:
         _check_ends(problem, policy)
     arrays = ArrayEnvironment(
@@ -208,9 +244,17 @@ def simulate(
         unlimited=unlimited,
         now=np.zeros(2, dtype=np.int64),
         total=np.zeros(1),
-        rng=np.random.default_rng(environment_seed),
+        rng=environment_rng,
     )
     return Simulation(arrays, rng, problem)
+
+
+def _point(observation: Any) -> NDArray[Any]:
+    """An observation as a point, checked: NaN would spoil every weight without a word."""
+    point = np.asarray(observation)
+    if not np.all(np.isfinite(point)):
+        raise ValueError(f"problem: takes finite observations, got {point} from the environment")
+    return point
 
 
 def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
