@@ -11,6 +11,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from rlcore.exercises import chapter_01, chapter_02, chapter_03, chapter_04, chapter_05
+from rlcore.exercises.exercise import listing
 
 EXERCISES = (
     *chapter_01.EXERCISES,
@@ -25,10 +26,4 @@ check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})
 
 def table(chapter: int | None = None) -> str:
     """The exercises of a chapter, or all, one a line with difficulty, minutes, title and check."""
-    lines = [
-        f"{each.chapter:02d}.{each.number}  {each.difficulty:6}  {each.minutes:2d} min  "
-        f"{each.title}  (check.{each.name})"
-        for each in EXERCISES
-        if chapter in (None, each.chapter)
-    ]
-    return "\n".join(lines)
+    return listing(EXERCISES, chapter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,3 +166,14 @@ def random_steps(rng: np.random.Generator) -> Iterator[tuple[Any, float, int, bo
     for terminated in (False, False, True, False):
         q = rng.normal(size=(4, 3)).round(2)
         yield q, float(rng.integers(-3, 4)), int(rng.integers(4)), terminated
+
+
+def listing(exercises: Sequence[Exercise], chapter: int | None = None) -> str:
+    """Exercises one a line with difficulty, minutes, title and check; of one chapter, or all."""
+    lines = [
+        f"{each.chapter:02d}.{each.number}  {each.difficulty:6}  {each.minutes:2d} min  "
+        f"{each.title}  (check.{each.name})"
+        for each in exercises
+        if chapter in (None, each.chapter)
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,19 @@
+"""Checks of the exercises of Parts III and IV: ``check.<name>(your_function)`` prints one line.
+
+The mechanism is that of ``rlcore.exercises``.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from rlcore.exercises.exercise import Exercise, listing
+
+EXERCISES: tuple[Exercise, ...] = ()
+
+check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})
+
+
+def table(chapter: int | None = None) -> str:
+    """The exercises of a chapter, or all, one a line with difficulty, minutes, title and check."""
+    return listing(EXERCISES, chapter)
