@@ -449,7 +449,7 @@ def tdc(
     features: FeatureMap | ArrayLike,
     policy: Policy = None,
     *,
-    beta: float,
+    beta: ArrayLike,
     episodes: int,
     alpha: ArrayLike,
     gamma: float = 1.0,
@@ -467,15 +467,17 @@ def tdc(
 
     Source: Sutton et al. 2009; Sutton & Barto 2018, section 11.7. It is stochastic gradient descent
     on the projected Bellman error; h estimates, by least squares, the TD error that φ can predict,
-    and has to keep up with w, hence β > α.
+    and has to keep up with w, hence β > α. The limit is the TD fixed point if both fall to 0, α
+    faster; with a constant β successive states, which depend on each other, leave a bias of its
+    order.
 
     Args:
-        beta: step size of h, > 0, divided like ``alpha`` for binary features.
+        beta: step size of h, > 0, or one for each episode; divided like ``alpha`` for binary
+            features.
         problem, features, policy, episodes, alpha, gamma, runs, seed, initial_weights,
             behavior_policy, max_episode_steps, true_values, distribution: as for
             ``semi_gradient_td0``.
     """
-    check_positive("beta", beta)
     phi = feature_map(problem, features)
     return _predict(
         tdc_loop,
@@ -492,7 +494,7 @@ def tdc(
         max_episode_steps,
         true_values,
         distribution,
-        float(step_sizes("beta", beta, 1, phi)[0]),
+        step_sizes("beta", beta, check_count("episodes", episodes), phi),
     )
 
 
@@ -529,7 +531,7 @@ def tdc_loop(
                 predicted = read(h, phi)
                 learn(w, phi, step_size * ratio * td_error)
                 learn(w, next_phi, -step_size * ratio * discount * predicted)
-                learn(h, phi, beta * ratio * (td_error - predicted))
+                learn(h, phi, beta[episode] * ratio * (td_error - predicted))
                 state, phi = next_state, next_phi
                 ended = terminated or truncated
             returns[run, episode], lengths[run, episode] = episode_summary(environment)
@@ -624,8 +626,7 @@ def lstd_loop(
                 learn(b, phi, reward)
                 phi = next_phi
                 ended = terminated or truncated
-            for i in range(size):
-                weights[run, i] = (inverse[i] * b).sum()
+            multiply(inverse, b, weights[run])
             returns[run, episode], lengths[run, episode] = episode_summary(environment)
             errors[run, episode] = value_error(weights[run], truth)
 
@@ -639,6 +640,15 @@ class Truth(NamedTuple):
     table: FeatureTable
     values: Floats  # (states,)
     distribution: Floats  # (states,)
+
+
+@compiled
+def multiply(matrix: Any, vector: Any, product: Any) -> None:
+    """product ← matrix · vector, summed in one order wherever it runs."""
+    for i in range(matrix.shape[0]):
+        product[i] = 0.0
+        for j in range(matrix.shape[1]):
+            product[i] += matrix[i, j] * vector[j]
 
 
 @compiled

@@ -11,6 +11,8 @@ import numpy as np
 
 import rlcore
 from rlcore import CONTROL, PREDICTION, td0
+from rlcore.approximation.control import LINEAR_CONTROL
+from rlcore.approximation.prediction import LINEAR_PREDICTION
 from rlcore.compilation import compiled
 from tests.rlcore.problems import random_mdp
 
@@ -38,6 +40,19 @@ for problem in (mdp, env):
     data = rlcore.collect(problem, policy, episodes=3)
     rlcore.batch_td(data), rlcore.batch_monte_carlo(data, gamma=0.9)
     rlcore.q_learning_from_transitions(data, sweeps=2, alpha=0.5)
+from rlcore.approximation import control, features, prediction
+from rlcore.environments import MountainCar
+for phi in (features.one_hot(16), features.fourier(2, 0, 15)):
+    for method in prediction.LINEAR_PREDICTION:
+        rates = {} if method is prediction.lstd else {"alpha": np.array([0.5, 0.1])}
+        rates |= {"beta": 0.1} if method is prediction.tdc else {}
+        method(mdp, phi, policy, episodes=2, runs=2, **rates)
+    for method in control.LINEAR_CONTROL:
+        method(mdp, phi, **few)
+tiles = features.tile_coding(8, 8, [-1.2, -0.07], [0.5, 0.07], size=512)
+for problem in (MountainCar(50), gymnasium.make("MountainCar-v0", max_episode_steps=50)):
+    for method in control.LINEAR_CONTROL:
+        method(problem, tiles, **few).q([[-0.5, 0.0]])
 rlcore.sweep(rlcore.td0, mdp, grid={"alpha": [0.1]}, metric=lambda r: r.errors, episodes=1)
 print({entry.data["dispatcher"].py_func.__name__ for _, entry in compilations.buffer} or "nothing")
 """
@@ -98,7 +113,7 @@ def test_kernels_say_what_they_do_and_follow_the_source(tmp_path):
 
 
 def test_every_loop_is_its_own_python_source():
-    for learner in (*PREDICTION, *CONTROL):
+    for learner in (*PREDICTION, *CONTROL, *LINEAR_PREDICTION, *LINEAR_CONTROL):
         module = sys.modules[learner.__module__]
         loops = [name for name in learner.__code__.co_names if name.endswith("_loop")]
         assert loops, learner.__name__

@@ -13,11 +13,13 @@ from gymnasium.utils import seeding
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from scipy import stats
 
 import rlcore.environments
-from rlcore.environments import GridWorld, RandomWalk, WindyGridWorld
+from rlcore.environments import BairdStar, GridWorld, MountainCar, RandomWalk, WindyGridWorld
 from rlcore.mdp import Layout, TabularMDP
+from rlcore.simulation import episode_summary, reset, step
 
 # A correct environment fails a frequency test with this probability; the seeds are fixed, so what
 # passes once passes always.
@@ -27,6 +29,8 @@ VARIANTS = [
     ("rlcore/RandomWalk-v0", {}),
     ("rlcore/RandomWalk-v0", {"num_states": 19, "left_reward": -1.0, "right_reward": 2.0}),
     ("rlcore/RandomWalk-v0", {"num_states": 1}),
+    ("rlcore/RandomWalk-v0", {"num_states": 7, "reach": 3}),
+    ("rlcore/BairdStar-v0", {}),
     ("rlcore/GridWorld-v0", {}),
     ("rlcore/GridWorld-v0", {"terminal_target": True, "start": None}),
     ("rlcore/GridWorld-v0", {"enter_forbidden": False, "slip": 0.3, "start": None}),
@@ -296,6 +300,15 @@ def test_the_five_state_walk_has_the_values_of_sutton_and_bartos_example_6_2():
 @pytest.mark.parametrize(("num_states", "middle"), [(1, 1), (2, 1), (5, 3), (19, 10)])
 def test_the_walk_starts_in_the_middle(num_states, middle):
     assert RandomWalk(num_states).reset(seed=0)[0] == middle
+
+
+def test_a_walk_of_longer_reach_jumps_evenly_and_at_most_to_the_exit():
+    """Sutton & Barto 2018, Example 9.1, in small: the jumps beyond the end all lead to the exit."""
+    env = RandomWalk(num_states=7, left_reward=-1.0, reach=3)
+    assert env.P[4][0] == [(1 / 3, s, 0.0, False) for s in (1, 2, 3)]
+    assert env.P[2][0] == [(2 / 3, 0, -1.0, True), (1 / 3, 1, 0.0, False)]
+    assert env.P[6][1] == [(1 / 3, 7, 0.0, False), (2 / 3, 8, 1.0, True)]
+    assert RandomWalk(reach=1).P == RandomWalk().P
 
 
 def test_the_walk_goes_where_the_action_says():
@@ -605,3 +618,68 @@ def test_a_bad_argument_is_named_with_its_value_and_what_is_allowed(make, keywor
 def test_a_number_of_states_that_is_not_whole_is_a_type_error():
     with pytest.raises(TypeError, match=r"num_states: takes .* got 2\.5"):
         RandomWalk(2.5)
+
+
+# -- Baird's star ----------------------------------------------------------------------------------
+
+
+def test_dashed_leads_to_the_outer_states_and_solid_to_the_centre():
+    env = BairdStar()
+    for state in range(7):
+        assert env.P[state][0] == [(1 / 6, outer, 0.0, False) for outer in range(6)]
+        assert env.P[state][1] == [(1.0, 6, 0.0, False)]
+
+
+def test_features_of_the_star_are_those_of_the_book():
+    """Sutton & Barto 2018, figure 11.1: 2w₁ + w₈, …, 2w₆ + w₈ and w₇ + 2w₈."""
+    w = np.arange(1.0, 9.0)
+    np.testing.assert_array_equal(BairdStar.FEATURES @ w, [*(2 * w[:6] + 8), 7 + 16])
+
+
+# -- Mountain Car ----------------------------------------------------------------------------------
+
+
+@njit
+def drive(environment, actions, states, ends):
+    """Compiled episodes with given actions, all that is seen of them."""
+    states[0] = reset(environment)
+    for t in range(len(actions)):
+        state, reward, terminated, truncated = step(environment, actions[t])
+        ends[t, 0], ends[t, 1], ends[t, 2] = reward, terminated, truncated
+        states[t + 1] = reset(environment) if terminated or truncated else state
+    return episode_summary(environment)
+
+
+@pytest.mark.parametrize("policy", ["random", "with the velocity", "left"])
+def test_the_compiled_car_is_gymnasiums_step_for_step(policy):
+    """Thousands of steps, through starts, the left wall, the goal and the step limit."""
+    steps, limit = 5000, 300
+    rng, env = np.random.default_rng(0), gymnasium.make("MountainCar-v0", max_episode_steps=limit)
+    actions = np.empty(steps, dtype=np.int64)
+    expected, expected_ends = np.empty((steps + 1, 2), np.float32), np.empty((steps, 3))
+    expected[0], _ = env.reset(seed=7)
+    for t in range(steps):
+        forward = 2 if expected[t, 1] >= 0 else 0
+        choices = {"random": rng.integers(3), "with the velocity": forward, "left": 0}
+        actions[t] = choices[policy]
+        seen, reward, terminated, truncated, _ = env.step(int(actions[t]))
+        expected_ends[t] = reward, terminated, truncated
+        expected[t + 1] = env.reset()[0] if terminated or truncated else seen
+    states, ends = np.empty_like(expected), np.empty_like(expected_ends)
+    car = MountainCar().compiled_environment(limit, False, np.random.default_rng(7))
+    drive(car, actions, states, ends)
+    np.testing.assert_array_equal(states, expected)
+    np.testing.assert_array_equal(ends, expected_ends)
+    if policy == "with the velocity":
+        assert ends[:, 1].sum() > 10, "the goal was reached"
+    if policy == "left":
+        assert (states[:, 0] == np.float32(-1.2)).any() or ends[:, 2].sum() > 10
+
+
+def test_the_car_knows_its_spaces_and_its_limit():
+    env = gymnasium.make("MountainCar-v0")
+    assert MountainCar().observation_space == env.observation_space
+    assert MountainCar().action_space == env.action_space
+    assert MountainCar(max_episode_steps=5).max_episode_steps == 5
+    with pytest.raises(ValueError, match="max_episode_steps: takes a whole number >= 1, got 0"):
+        MountainCar(max_episode_steps=0)
