@@ -69,7 +69,8 @@ lint: $(TOOLS)
 
 bench: $(TOOLS)
 	$(RUN) -m rlcore
-	$(RUN) tests/benchmarks/bench_tabular.py
+	$(RUN) -m tests.benchmarks.bench_tabular
+	$(RUN) -m tests.benchmarks.bench_linear
 
 clean:
 	$(PYTHON) -c "$(CLEAN)"

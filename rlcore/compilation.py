@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -73,16 +74,29 @@ event.register("numba:compile", _Announcement())
 
 
 def compile_kernels() -> None:
-    """Compile what is not on disk yet, by running every learner once on the smallest problem."""
-    import gymnasium
+    """Compile what is not on disk yet, by running every learner once on the smallest problem.
 
-    import rlcore
-
+    Linear learners are compiled by a second process meanwhile.
+    """
     for folder in _CACHE.parent.glob("numba-*"):
         if folder != _CACHE:  # of earlier versions of the source
             shutil.rmtree(folder, ignore_errors=True)
-    env = gymnasium.make("rlcore/RandomWalk-v0", num_states=1)
-    mdp = rlcore.TabularMDP.from_gymnasium(env)
+    command = "from rlcore.compilation import compile_linear_kernels; compile_linear_kernels()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command], cwd=_PACKAGE.parent, stderr=subprocess.PIPE, text=True
+    ) as other:
+        compile_tabular_kernels()
+        _, messages = other.communicate()
+    print(messages, end="", file=sys.stderr)
+    if other.returncode:
+        raise RuntimeError("compile_kernels: the process that compiles linear learners failed")
+
+
+def compile_tabular_kernels() -> None:
+    """Every tabular learner, on arrays; and what they call, for loops that run in Python."""
+    import rlcore
+
+    env, mdp = _smallest_problem()
     data = rlcore.collect(mdp, episodes=1)
     rlcore.batch_td(data)
     rlcore.batch_monte_carlo(data)
@@ -91,17 +105,16 @@ def compile_kernels() -> None:
     for learner in (*rlcore.PREDICTION, *rlcore.CONTROL):
         for problem in (mdp, env):
             learner(problem, episodes=1, alpha=0.5)
-    _compile_approximation(mdp)
 
 
-def _compile_approximation(mdp: Any) -> None:
+def compile_linear_kernels() -> None:
     """Every linear learner on numbered states, those of control on points, every feature map."""
     import numpy as np
 
     from rlcore.approximation import control, features, prediction
     from rlcore.environments import MountainCar
 
-    low, high = [-1.2, -0.07], [0.6, 0.07]
+    low, high = [-1.2, -0.07], [0.5, 0.07]
     tiles = features.tile_coding(2, 2, low, high)
     maps = [tiles, features.polynomial(1, low, high), features.fourier(1, low, high)]
     for each in (*maps, features.radial_basis(2, low, high)):
@@ -109,6 +122,7 @@ def _compile_approximation(mdp: Any) -> None:
             phi = features.represent(each.arrays, np.zeros(2, dtype=dtype))
             features.learn(np.zeros(each.num_features), phi, 1.0)
             features.read(np.zeros(each.num_features), phi)
+    _, mdp = _smallest_problem()
     one_hot = features.one_hot(mdp.num_states)
     for learner in prediction.LINEAR_PREDICTION:
         step_sizes = {} if learner is prediction.lstd else {"alpha": 0.5}
@@ -117,3 +131,12 @@ def _compile_approximation(mdp: Any) -> None:
     for learner in control.LINEAR_CONTROL:
         learner(mdp, one_hot, episodes=1, alpha=0.5)
         learner(MountainCar(), tiles, episodes=1, alpha=0.5, max_episode_steps=1)
+
+
+def _smallest_problem() -> tuple[Any, Any]:
+    import gymnasium
+
+    import rlcore
+
+    env = gymnasium.make("rlcore/RandomWalk-v0", num_states=1)
+    return env, rlcore.TabularMDP.from_gymnasium(env)

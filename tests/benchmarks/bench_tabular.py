@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import gymnasium
 import numba
@@ -21,6 +20,7 @@ import numpy as np
 
 import rlcore
 from rlcore import TabularMDP, expected_sarsa, n_step_td, q_learning, sarsa, sweep
+from tests.benchmarks.measure import Table, in_turns
 
 EPISODES, ALPHA, EPSILON, GAMMA = 500, 0.5, 0.1, 1.0
 COMPILED_RUNS = 200
@@ -266,35 +266,6 @@ def cold_compilation():
     return cold - warm
 
 
-# -- the table ------------------------------------------------------------------------------------
-
-
-class Table:
-    def __init__(self):
-        self.missed = 0
-
-    def row(self, what, measured, bar="", passed=None):
-        verdict = "" if passed is None else "PASS" if passed else "MISS"
-        self.missed += verdict == "MISS"
-        print(f"{what:<58}{measured:>22}  {bar:<10}{verdict}", flush=True)
-
-    def at_least(self, what, ratio, bar, unit="×"):
-        scale = 100 if unit == "%" else 1
-        self.row(what, f"{scale * ratio:.0f} {unit}", f"≥ {scale * bar:.0f} {unit}", ratio >= bar)
-
-    def at_most(self, what, seconds, bar):
-        self.row(what, f"{seconds:.2f} s", f"< {bar} s", seconds < bar)
-
-
-def in_turns(repeats, **measurements):
-    """The median of each measurement; they take turns, and the first turn is not counted."""
-    taken = defaultdict(list)
-    for repeat in range(repeats + 1):
-        for name, measure in measurements.items():
-            taken[name].append(measure(repeat))
-    return {name: median(values[1:]) for name, values in taken.items()}
-
-
 def main():
     table = Table()
     cliff = gymnasium.make("CliffWalking-v1")
@@ -363,8 +334,7 @@ def main():
     table.row("  of which what it needs", f"{seconds['needed']:.2f} s")
     table.at_most("  compiling every kernel for the first time", cold_compilation(), 15)
 
-    print(f"{table.missed} bars missed" if table.missed else "every bar passed")
-    return int(table.missed > 0)
+    return table.verdict()
 
 
 if __name__ == "__main__":
