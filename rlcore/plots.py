@@ -413,8 +413,8 @@ def value_plane(
     ax.plot(*ends.T, color="0.45", linewidth=1.4, zorder=1, label=r"all $\hat{v} = \phi w$")
     for label, (start, end) in (arrows or {}).items():
         ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "lw": 1.4, "color": "0.25"})
-        middle = (np.asarray(start, dtype=float) + np.asarray(end)) / 2
-        ax.annotate(label, middle, (4, 4), textcoords="offset points", color="0.25", size=10)
+        x, y = (np.asarray(start, dtype=float) + 2 * np.asarray(end)) / 3
+        ax.annotate(label, (x, y), (4, 4), textcoords="offset points", color="0.25", size=10)
     for i, (label, point) in enumerate(points.items()):
         ax.plot(
             *point,
