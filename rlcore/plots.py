@@ -332,6 +332,106 @@ def state_values(
     return ax
 
 
+@rc_context(_STYLE)
+def functions_of_state(
+    x: ArrayLike,
+    functions: Mapping[str, ArrayLike],
+    true_values: ArrayLike | None = None,
+    *,
+    at: float | None = None,
+    legend: bool = True,
+    xlabel: str = "State",
+    ylabel: str = "Value (reward units)",
+    title: str = "",
+    ylim: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Functions of a state that is a number: features, values, what an update changes.
+
+    Args:
+        x: (points,) where they are known.
+        functions: label → (points,). More than seven are taken for an ordered family: coloured
+            from dark to light, without a legend.
+        true_values: (points,) drawn in black below the others, or None.
+        at: a state to mark by a vertical line.
+        legend: name up to seven functions.
+    """
+    x = np.asarray(x, dtype=float)
+    shown: dict[str, Any] = dict(functions)
+    if true_values is not None:
+        shown = {"true values": true_values, **shown}
+    for label, values in shown.items():
+        if np.shape(values) != x.shape:
+            raise ValueError(
+                f"{label}: takes shape (points,) = {x.shape}, as x has, got {np.shape(values)}"
+            )
+    ax = _axes(ax, (6.4, 3.4))
+    family = colormaps["viridis"](np.linspace(0, 0.9, len(functions)))
+    many = len(functions) > len(COLOURS)
+    for i, (label, values) in enumerate(functions.items()):
+        ax.plot(
+            x,
+            _within(np.asarray(values, dtype=float), ylim),
+            color=family[i] if many else COLOURS[i],
+            linestyle="solid" if many else DASHES[i],
+            label=label,
+        )
+    if true_values is not None:
+        ax.plot(x, true_values, color="black", label="true values", zorder=1)
+    if at is not None:
+        ax.axvline(at, color="0.25", linestyle=DASHES[2], linewidth=1.2, zorder=1)
+    if ylim is not None:
+        ax.set_ylim(*ylim)
+    ax.margins(x=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if legend and not many:
+        ax.legend()
+    return ax
+
+
+@rc_context(_STYLE)
+def value_plane(
+    feature: Point,
+    points: Mapping[str, Point],
+    *,
+    arrows: Mapping[str, tuple[Point, Point]] | None = None,
+    limits: tuple[float, float] = (-4.0, 4.0),
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """The values of two states as a plane, in which one feature can represent a line.
+
+    Args:
+        feature: (φ(s₁), φ(s₂)), the direction of the line of all v̂ = φw.
+        points: label → (v(s₁), v(s₂)).
+        arrows: label → (from, to), for example what an operator does.
+        limits: both axes, of equal scale, so that a right angle looks like one.
+    """
+    ax = _axes(ax, (4.8, 4.8))
+    direction = np.asarray(feature, dtype=float)
+    ends = np.outer([-1, 1], direction) * 2 * np.abs(limits).max() / np.abs(direction).max()
+    ax.plot(*ends.T, color="0.45", linewidth=1.4, zorder=1, label=r"all $\hat{v} = \phi w$")
+    for label, (start, end) in (arrows or {}).items():
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "lw": 1.4, "color": "0.25"})
+        x, y = (np.asarray(start, dtype=float) + 2 * np.asarray(end)) / 3
+        ax.annotate(label, (x, y), (4, 4), textcoords="offset points", color="0.25", size=10)
+    for i, (label, point) in enumerate(points.items()):
+        ax.plot(
+            *point,
+            color=COLOURS[i % len(COLOURS)],
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=8,
+            linestyle="none",
+            label=label,
+        )
+    ax.set_aspect("equal")
+    ax.set_xlim(*limits)
+    ax.set_ylim(*limits)
+    ax.set(xlabel=r"value of $s_1$", ylabel=r"value of $s_2$", title=title)
+    ax.legend()
+    return ax
+
+
 class Backup(NamedTuple):
     """How an update looks: from the root step by step down to the leaves."""
 

@@ -33,6 +33,8 @@ class LinearEvaluation:
             matrix.
         policy: (states, actions) the policy that is evaluated, rows sum to 1.
         gamma: discount in [0, 1].
+        true_values: (states,) v_π; None to solve for them. They and ``distribution`` do not depend
+            on the features: given, they spare comparisons of many maps the work.
         distribution: (states,) the weights d, >= 0 with sum 1; None for the policy's stationary
             distribution, the on-policy one.
 
@@ -48,6 +50,7 @@ class LinearEvaluation:
         policy: ArrayLike,
         gamma: float,
         *,
+        true_values: ArrayLike | None = None,
         distribution: ArrayLike | None = None,
     ) -> None:
         if not isinstance(mdp, TabularMDP):
@@ -56,6 +59,7 @@ class LinearEvaluation:
         self.gamma = check_fraction("gamma", gamma)
         self.policy = check_policy("policy", policy, mdp.num_states, mdp.num_actions)
         self.features = features_of_states(features, mdp.num_states)
+        self._true_values = true_values
         self._distribution = distribution
 
     @cached_property
@@ -73,7 +77,9 @@ class LinearEvaluation:
     @cached_property
     def true_values(self) -> Floats:
         """v_π, (states,)."""
-        return self.mdp.policy_values(self.policy, self.gamma)
+        if self._true_values is None:
+            return self.mdp.policy_values(self.policy, self.gamma)
+        return check_values("true_values", self._true_values, (self.mdp.num_states,))
 
     @cached_property
     def system(self) -> tuple[Floats, Floats]:
@@ -84,6 +90,15 @@ class LinearEvaluation:
         """
         weighted = self.phi.T * self.distribution
         return weighted @ (self.phi - self._following(self.phi)), weighted @ self._rewards
+
+    @cached_property
+    def condition(self) -> float:
+        """Condition number of ΦᵀDΦ, in the directions that the features span.
+
+        Gradient descent on the value error needs a number of steps in proportion to it.
+        """
+        singular, _ = self._span
+        return float((singular[0] / singular[-1]) ** 2)
 
     # -- weights --------------------------------------------------------------------------------
 
@@ -141,17 +156,22 @@ class LinearEvaluation:
     # -- parts ----------------------------------------------------------------------------------
 
     @cached_property
+    def _span(self) -> tuple[Floats, Floats]:
+        """Singular values of √D Φ and right singular vectors, as far as they are not 0."""
+        root = np.sqrt(self.distribution)[:, None]
+        _, singular, directions = np.linalg.svd(root * self.phi, full_matrices=False)
+        kept = singular > singular[0] * max(self.phi.shape) * np.finfo(float).eps
+        return singular[kept], directions[kept]
+
+    @cached_property
     def _orthonormal(self) -> tuple[Floats, Floats]:
         """B = ΦC, whose columns are orthonormal in ‖·‖ and span what Φ does, and C.
 
         All solutions go through B: ΦᵀDΦ squares the condition of Φ, and features that depend on
         each other make it singular.
         """
-        root = np.sqrt(self.distribution)[:, None]
-        _, singular, directions = np.linalg.svd(root * self.phi, full_matrices=False)
-        limit = singular[0] * max(self.phi.shape) * np.finfo(float).eps
-        kept = singular > limit
-        change = directions[kept].T / singular[kept]
+        singular, directions = self._span
+        change = directions.T / singular
         return self.phi @ change, change
 
     @cached_property

@@ -5,6 +5,7 @@ again, with the same public functions that the text shows, and puts a new pictur
 the old one.
 """
 
+from rlcore.widgets.linear import generalization, linear_prediction
 from rlcore.widgets.panel import (
     DPI,
     MOST_CONTROLS,
@@ -26,6 +27,8 @@ __all__ = [
     "blank_figure",
     "choice",
     "cliff_walking",
+    "generalization",
+    "linear_prediction",
     "n_step",
     "panel",
     "slider",

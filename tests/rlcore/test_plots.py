@@ -290,6 +290,49 @@ def test_state_values_show_estimates_and_truth_under_their_names():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["TD", "MC", "true values"]
 
 
+def test_functions_of_state_are_drawn_over_their_states_with_the_truth_below():
+    x = [1, 2, 4]
+    ax = plots.functions_of_state(x, {"fit": [0, 1, 2], "other": [1, 1, 1]}, [0, 1, 3], at=2)
+    fit, other, truth, mark = ax.lines
+    assert fit.get_xdata().tolist() == [1, 2, 4] and fit.get_ydata().tolist() == [0, 1, 2]
+    assert truth.get_ydata().tolist() == [0, 1, 3] and truth.get_zorder() < fit.get_zorder()
+    assert set(mark.get_xdata()) == {2}
+    assert fit.get_linestyle() != other.get_linestyle()
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert named == ["fit", "other", "true values"]
+
+
+def test_many_functions_of_state_are_one_family_without_legend():
+    ax = plots.functions_of_state([0, 1], {str(k): [k, k] for k in range(20)})
+    assert ax.get_legend() is None
+    assert len({tuple(line.get_color()) for line in ax.lines}) == 20
+    assert plots.functions_of_state([0, 1], {"a": [0, 1]}, legend=False).get_legend() is None
+
+
+def test_functions_of_state_refuse_another_number_of_points():
+    with pytest.raises(ValueError, match=r"fit: takes shape \(points,\) = \(3,\), as x has, got"):
+        plots.functions_of_state([1, 2, 3], {"fit": [0, 1]})
+    with pytest.raises(ValueError, match="true values: takes shape"):
+        plots.functions_of_state([1, 2, 3], {}, [0, 1])
+
+
+def test_value_plane_shows_right_angles_points_and_arrows():
+    ax = plots.value_plane(
+        (2, 1), {"v": (1, 3), "closest": (2, 1)}, arrows={"project": ((1, 3), (2, 1))}
+    )
+    line, v, closest = ax.lines
+    direction = np.diff(line.get_xydata(), axis=0)[0]
+    assert direction[0] == 2 * direction[1] > 0
+    assert np.abs(line.get_xydata()).min() >= 4, "the line crosses all of the plane"
+    assert v.get_xydata().tolist() == [[1, 3]] and closest.get_xydata().tolist() == [[2, 1]]
+    arrow, label = ax.texts
+    assert (arrow.xyann, arrow.xy) == ((1, 3), (2, 1))
+    assert label.get_text() == "project"
+    assert ax.get_aspect() == 1 and ax.get_xlim() == ax.get_ylim() == (-4, 4)
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert named[1:] == ["v", "closest"]
+
+
 def test_seven_lines_differ_without_colour():
     ax = plots.parameter_study([1, 2], np.zeros((7, 2)), labels=list("abcdefg"))
     looks = {(str(line._dash_pattern), line.get_marker()) for line in ax.lines}
@@ -375,6 +418,12 @@ FIGURES = {
     "learning_curves": lambda ax: plots.learning_curves({"a": RUNS}, ax=ax),
     "parameter_study": lambda ax: plots.parameter_study([1, 2], [1, 2], labels=["a"], ax=ax),
     "state_values": lambda ax: plots.state_values({"a": [1, 2]}, ax=ax),
+    "functions_of_state": lambda ax: plots.functions_of_state(
+        [1, 2], {"a": [1, 2], "b": [2, 3]}, [1, 3], at=1.5, ax=ax
+    ),
+    "value_plane": lambda ax: plots.value_plane(
+        (2, 1), {"v": (1, 3)}, arrows={"T": ((1, 3), (2, 1))}, ax=ax
+    ),
     "backup_diagram": lambda ax: plots.backup_diagram("td_lambda", ax=ax),
 }
 
@@ -400,5 +449,5 @@ def test_nothing_is_clipped_at_the_edge_of_the_figure(name):
 def test_labels_are_ascii_and_axes_are_named(name):
     ax = FIGURES[name](None)
     assert ascii_only(ax)
-    if name in ("learning_curves", "parameter_study", "state_values"):
+    if name not in ("value_map", "paths", "backup_diagram"):
         assert ax.get_xlabel() and ax.get_ylabel() and ax.get_legend()

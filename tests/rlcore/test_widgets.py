@@ -2,6 +2,7 @@
 
 import io
 
+import gymnasium
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +11,9 @@ from PIL import Image
 
 import rlcore
 from rlcore import plots, widgets
+from rlcore.approximation import features
+from rlcore.approximation.objectives import LinearEvaluation
+from rlcore.approximation.prediction import semi_gradient_td0
 from rlcore.mdp import policy_iteration
 
 
@@ -224,3 +228,69 @@ def test_one_step_of_n_step_sarsa_is_sarsa(monkeypatch):
     (curves,), _ = shown_by(monkeypatch, "learning_curves", widgets.unified_target, n=1)
     n_step, sarsa = (np.asarray(curve) for curve in curves.values())
     np.testing.assert_array_equal(n_step, sarsa)
+
+
+def test_generalization_shows_what_learn_changes(monkeypatch):
+    (states, functions), keywords = shown_by(
+        monkeypatch,
+        "functions_of_state",
+        widgets.generalization,
+        family="Tile coding, 4 tilings",
+        n=10,
+        state=500,
+    )
+    change = functions["change"]
+    tiles = features.tile_coding(10, 4, 1, 1001)(states)
+    shared = (tiles == tiles[states == 500]).sum(axis=1)
+    np.testing.assert_allclose(change, shared / 4)
+    assert keywords["at"] == 500 and change[499] == 1
+    assert f"{np.count_nonzero(shared)} of 1000" in keywords["title"]
+
+
+def exact_walk(phi):
+    env = gymnasium.make("rlcore/RandomWalk-v0", num_states=1000, left_reward=-1.0, reach=100)
+    mdp = rlcore.TabularMDP.from_gymnasium(env)
+    return LinearEvaluation(mdp, phi, rlcore.uniform_policy(1002, 2), 1.0)
+
+
+def test_linear_prediction_shows_truth_projection_and_fixed_point(monkeypatch):
+    (states, functions, truth), keywords = shown_by(
+        monkeypatch, "functions_of_state", widgets.linear_prediction, family="Fourier", n=10
+    )
+    walk = exact_walk(features.fourier(10, 0, 1000))
+    np.testing.assert_array_equal(truth, walk.true_values[states])
+    closest, fixed_point, learnt = functions.values()
+    np.testing.assert_allclose(closest, walk.values(walk.projection())[states], atol=1e-9)
+    np.testing.assert_allclose(fixed_point, walk.values(walk.td_fixed_point())[states], atol=1e-9)
+    assert np.abs(learnt - truth).mean() < 0.7 * np.abs(truth).mean()
+    assert "11 features, condition 10" in keywords["title"]
+
+
+def test_linear_prediction_states_the_exact_errors_beside_live_curves(monkeypatch):
+    (curves,), keywords = shown_by(
+        monkeypatch, "learning_curves", widgets.linear_prediction, n=5, share=0.2
+    )
+    # GROUND TRUTH, polynomial of order 5: closest .00100, TD fixed point .00102.
+    assert keywords["reference"] == pytest.approx(
+        {"fixed point": 0.00102, "closest": 0.00100}, abs=5e-6
+    )
+    assert "0.00102" in keywords["title"] and "0.00100" in keywords["title"]
+    states = np.arange(1002)
+    phi = features.polynomial(5, 0, 1000).table(states)
+    again = semi_gradient_td0(
+        exact_walk(phi).mdp, phi, episodes=100, alpha=0.2 / 6, runs=8
+    )  # ‖φ‖² = 6 in state 1000
+    np.testing.assert_allclose(curves["TD(0)"], again.errors, rtol=1e-9)
+
+
+def test_linear_prediction_shows_that_well_conditioned_features_learn_faster(monkeypatch):
+    late = {}
+    for family in ("Polynomial", "Polynomial on [-1, 1]", "Fourier"):
+        (curves,), _ = shown_by(
+            monkeypatch, "learning_curves", widgets.linear_prediction, family=family
+        )
+        late[family] = np.asarray(curves["TD(0)"])[:, -20:].mean()
+        table = np.asarray(curves["TD(0), a table"])[:, -20:].mean()
+    # As the hint says; each margin is more than five standard errors of eight runs.
+    assert late["Fourier"] < 0.6 * late["Polynomial"] < 0.6 * table
+    assert late["Polynomial on [-1, 1]"] < 0.7 * late["Polynomial"]
