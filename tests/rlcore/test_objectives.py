@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 
 from rlcore import TabularMDP, uniform_policy
-from rlcore.approximation.features import fourier, grid_points, one_hot, polynomial, tile_coding
+from rlcore.approximation.features import (
+    aggregation,
+    fourier,
+    grid_points,
+    one_hot,
+    polynomial,
+    tile_coding,
+)
 from rlcore.approximation.objectives import LinearEvaluation
 from rlcore.environments import BairdStar, GridWorld
 from tests.rlcore.problems import SEEDS, from_gymnasium, random_mdp, random_policy
@@ -166,10 +173,6 @@ def test_thousand_state_walk_has_the_published_errors():
     assert true[500] == pytest.approx(-0.0009, abs=5e-5)
     assert first.value_error(np.zeros(6)) == pytest.approx(0.40544, abs=5e-6)
 
-    def conditions(evaluation):
-        phi = evaluation.phi
-        return np.linalg.cond(phi.T * d @ phi)
-
     maps = {
         "aggregation": (tile_coding(10, 1, 0.5, 1000.5), 0.05438, None),
         "polynomial": (polynomial(5, 0, 1000), 0.00100, 0.00102),
@@ -177,8 +180,9 @@ def test_thousand_state_walk_has_the_published_errors():
         "tiles": (tile_coding(5, 50, 1, 1001), None, 0.00225),
     }
     for name, (phi, best, fixed) in maps.items():
-        evaluation = LinearEvaluation(mdp, phi, uniform_policy(1002, 2), 1.0, distribution=d)
-        evaluation.true_values = true
+        evaluation = LinearEvaluation(
+            mdp, phi, uniform_policy(1002, 2), 1.0, true_values=true, distribution=d
+        )
         if best is not None:
             found = evaluation.value_error(evaluation.projection())
             assert found == pytest.approx(best, abs=5e-6), name
@@ -186,8 +190,8 @@ def test_thousand_state_walk_has_the_published_errors():
             found = evaluation.value_error(evaluation.td_fixed_point())
             assert found == pytest.approx(fixed, abs=5e-6), name
         if name == "polynomial":
-            assert conditions(evaluation) == pytest.approx(2.5e7, rel=0.05)
-    assert conditions(first) == pytest.approx(7.6, abs=0.05)
+            assert evaluation.condition == pytest.approx(2.5e7, rel=0.05)
+    assert first.condition == pytest.approx(7.6, abs=0.05)
 
 
 def test_grid_world_of_the_book():
@@ -250,3 +254,45 @@ def test_weights_of_another_size_are_refused():
         random_evaluation(0).value_error(np.zeros(3))
     with pytest.raises(TypeError, match="mdp: takes a TabularMDP, got GridWorld"):
         LinearEvaluation(GridWorld(), one_hot(25), uniform_policy(25, 5), GAMMA)
+
+
+# -- what is given instead of solved for, and the condition of the features -------------------------
+
+SMALL_WALK = from_gymnasium("rlcore/RandomWalk-v0")  # 5 states, 2 exits
+RANDOM = uniform_policy(7, 2)
+
+
+def evaluate(features, **given):
+    return LinearEvaluation(SMALL_WALK, features, RANDOM, 0.9, **given)
+
+
+def test_true_values_and_distribution_may_be_given_and_change_nothing():
+    solved = evaluate(polynomial(2, 0, 6))
+    given = evaluate(
+        polynomial(2, 0, 6), true_values=solved.true_values, distribution=solved.distribution
+    )
+    assert given.value_error(given.td_fixed_point()) == solved.value_error(solved.td_fixed_point())
+    np.testing.assert_array_equal(given.projection(), solved.projection())
+
+
+def test_given_true_values_are_used_and_checked():
+    assert evaluate(one_hot(7), true_values=np.ones(7)).value_error(np.ones(7)) == 0
+    with pytest.raises(ValueError, match=r"true_values: takes shape \(7,\), got \(5,\)"):
+        _ = evaluate(one_hot(7), true_values=np.ones(5)).true_values
+
+
+def test_condition_is_that_of_the_gram_matrix():
+    walk = evaluate(polynomial(3, 0, 6))
+    gram = walk.phi.T * walk.distribution @ walk.phi
+    assert walk.condition == pytest.approx(np.linalg.cond(gram), rel=1e-6)
+
+
+def test_condition_of_separate_groups_is_the_ratio_of_their_weights():
+    walk = evaluate(aggregation([0, 0, 0, 1, 1, 1, 1]))
+    groups = walk.distribution[:3].sum(), walk.distribution[3:].sum()
+    assert walk.condition == pytest.approx(max(groups) / min(groups))
+
+
+def test_condition_leaves_out_what_dependent_features_do_not_span():
+    walk = evaluate(tile_coding(3, 2, 0, 6))  # all tiles of each tiling sum to 1
+    assert 1 <= walk.condition < 1e3
