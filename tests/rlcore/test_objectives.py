@@ -256,7 +256,7 @@ def test_weights_of_another_size_are_refused():
         LinearEvaluation(GridWorld(), one_hot(25), uniform_policy(25, 5), GAMMA)
 
 
-# -- what is given instead of solved for, and the condition of the features -------------------------
+# -- what is given instead of solved for, and the condition of the features ------------------------
 
 SMALL_WALK = from_gymnasium("rlcore/RandomWalk-v0")  # 5 states, 2 exits
 RANDOM = uniform_policy(7, 2)
