@@ -422,7 +422,7 @@ def weight_curves(
         ax.set_ylim(*ylim)
     ax.margins(x=0)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    ax.legend()
+    ax.legend(loc="lower left")
     return ax
 
 

@@ -5,6 +5,7 @@ again, with the same public functions that the text shows, and puts a new pictur
 the old one.
 """
 
+from rlcore.widgets.linear_control import baird, mountain_car
 from rlcore.widgets.panel import (
     DPI,
     MOST_CONTROLS,
@@ -22,10 +23,12 @@ __all__ = [
     "MOST_CONTROLS",
     "WIDTH",
     "Panel",
+    "baird",
     "bellman",
     "blank_figure",
     "choice",
     "cliff_walking",
+    "mountain_car",
     "n_step",
     "panel",
     "slider",
