@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.patches import Arc, Circle, Rectangle
+from matplotlib.ticker import SymmetricalLogLocator
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore.experiments import standard_error
@@ -418,6 +419,9 @@ def weight_curves(
         name = "_" if i else "predicted by eigenvalues"
         ax.plot(np.asarray(line), color="black", linestyle=(0, (4, 3)), linewidth=1.0, label=name)
     ax.set_yscale("symlog", linthresh=linear_within)
+    ticks = SymmetricalLogLocator(base=10, linthresh=linear_within)
+    ticks.set_params(numticks=7)  # of more decades, some go without a label
+    ax.yaxis.set_major_locator(ticks)
     if ylim is not None:
         ax.set_ylim(*ylim)
     ax.margins(x=0)

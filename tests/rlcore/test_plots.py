@@ -344,6 +344,12 @@ def test_weight_curves_show_lines_predictions_and_samples():
     assert names == ["w1", "w2", "predicted by eigenvalues"]
 
 
+def test_many_decades_have_few_labels():
+    ax = plots.weight_curves({"w": [1.0, 1e6]}, ylim=(-1e6, 1e6))
+    ticks = [tick for tick in ax.get_yticks() if -1e6 <= tick <= 1e6]
+    assert ticks == [-1e6, -1e4, -1e2, -1, 0, 1, 1e2, 1e4, 1e6]
+
+
 def test_growth_by_a_constant_factor_is_a_straight_line_in_both_directions():
     ax = plots.weight_curves({"up": 10.0 ** np.arange(5), "down": -(10.0 ** np.arange(5))})
     for line in ax.lines:

@@ -242,6 +242,15 @@ def test_mountain_car_shows_the_surface_and_the_curve_of_one_run(monkeypatch):
     np.testing.assert_array_equal(curves["n = 8, α = 0.3"], result.lengths)
 
 
+def test_mountain_car_falls_apart_where_the_chapter_says_so(monkeypatch):
+    (curves,), _ = shown_by(
+        monkeypatch, "learning_curves", widgets.mountain_car, n=8, alpha=1.0, episodes=300
+    )
+    (lengths,) = curves["n = 8, α = 1.0"]
+    assert np.median(lengths[10:60]) < 400, "it learns"
+    assert np.all(lengths[-50:] == 3000), "and then no longer arrives"
+
+
 def baird_curves(monkeypatch, **values):
     (weights,), keywords = shown_by(monkeypatch, "weight_curves", widgets.baird, **values)
     updates, sampled = keywords["samples"]
