@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.patches import Arc, Circle, Rectangle
+from matplotlib.ticker import SymmetricalLogLocator
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore.experiments import standard_error
@@ -429,6 +430,103 @@ def value_plane(
     ax.set_ylim(*limits)
     ax.set(xlabel=r"value of $s_1$", ylabel=r"value of $s_2$", title=title)
     ax.legend()
+    return ax
+
+
+@rc_context(_STYLE)
+def heat_map(
+    values: ArrayLike,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    path: ArrayLike | None = None,
+    limits: tuple[float, float] | None = None,
+    label: str = "Cost to go (steps)",
+    xlabel: str = "Position",
+    ylabel: str = "Velocity (per step)",
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """A function of two state variables as colours, with a scale beside it.
+
+    Args:
+        values: (len(x), len(y)) the function at the points (x_i, y_j); NaN is left blank.
+        x, y: increasing coordinates of the points; the defaults of the labels are Mountain Car's.
+        path: (steps, 2) states of an episode, drawn over the colours, its start marked.
+        limits: values at the two ends of the colour scale; those of the data if None.
+        label: what the colours mean.
+    """
+    across, up = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    grid = np.asarray(values, dtype=float)
+    if grid.shape != (len(across), len(up)):
+        raise ValueError(
+            f"values: takes shape (len(x), len(y)) = ({len(across)}, {len(up)}), got {grid.shape}"
+        )
+    ax = _axes(ax, (4.6, 3.4))
+    low, high = limits or _range(grid)
+    colours = ax.pcolormesh(
+        across, up, np.ma.masked_invalid(grid.T), cmap=_VALUES, vmin=low, vmax=high
+    )
+    ax.grid(False)
+    bar = ax.figure.colorbar(colours, ax=ax)
+    bar.set_label(label)
+    bar.ax.tick_params(labelsize=STYLE["font.size"])
+    if path is not None:
+        route = np.asarray(path, dtype=float)
+        # White on black shows on every colour of the scale.
+        for colour, width in (("black", 3.0), ("white", 1.4)):
+            ax.plot(route[:, 0], route[:, 1], color=colour, linewidth=width)
+        ax.plot(*route[0], color="white", marker="o", markersize=7, markeredgecolor="black")
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    return ax
+
+
+@rc_context(_STYLE)
+def weight_curves(
+    weights: Mapping[str, ArrayLike],
+    *,
+    predicted: Mapping[str, ArrayLike] | None = None,
+    samples: tuple[ArrayLike, Mapping[str, ArrayLike]] | None = None,
+    linear_within: float = 1.0,
+    xlabel: str = "Update",
+    ylabel: str = "Weight (linear near 0, then logarithmic)",
+    title: str = "",
+    ylim: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Weights over the updates, on an axis on which exponential growth of either sign is straight.
+
+    Args:
+        weights: label → (updates + 1,) a weight before the first and after each update.
+        predicted: label → (updates + 1,) what it should be, in thin black dashes.
+        samples: the numbers of some updates, and label → the weight in a sampled run after them,
+            as markers.
+        linear_within: the axis is linear between −this and this.
+    """
+    ax = _axes(ax, (6.4, 3.8))
+    for i, (label, line) in enumerate(weights.items()):
+        colour = COLOURS[i % len(COLOURS)]
+        ax.plot(np.asarray(line), color=colour, linestyle=DASHES[i % len(DASHES)], label=label)
+        if samples is not None and label in samples[1]:
+            ax.plot(
+                np.asarray(samples[0]),
+                np.asarray(samples[1][label]),
+                color=colour,
+                linestyle="none",
+                marker=MARKERS[i % len(MARKERS)],
+            )
+    for i, line in enumerate((predicted or {}).values()):
+        name = "_" if i else "predicted by eigenvalues"
+        ax.plot(np.asarray(line), color="black", linestyle=(0, (4, 3)), linewidth=1.0, label=name)
+    ax.set_yscale("symlog", linthresh=linear_within)
+    ticks = SymmetricalLogLocator(base=10, linthresh=linear_within)
+    ticks.set_params(numticks=7)  # of more decades, some go without a label
+    ax.yaxis.set_major_locator(ticks)
+    if ylim is not None:
+        ax.set_ylim(*ylim)
+    ax.margins(x=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    ax.legend(loc="lower left")
     return ax
 
 

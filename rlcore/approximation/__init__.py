@@ -1,7 +1,8 @@
 """Values from a function: read ``features`` first, then the loops of Part I with other storage.
 
-``features`` makes feature maps, ``objectives`` holds what is exact, ``prediction`` and ``control``
-the linear learners; ``value_network`` and ``dqn``, which need PyTorch, are imported by name.
+``features`` makes feature maps, ``objectives`` and ``expected`` hold what is exact, ``prediction``
+and ``control`` the linear learners; ``value_network`` and ``dqn``, which need PyTorch, are imported
+by name.
 """
 
 from rlcore.approximation.control import (
@@ -12,6 +13,7 @@ from rlcore.approximation.control import (
     semi_gradient_q_learning,
     semi_gradient_sarsa,
 )
+from rlcore.approximation.expected import ExpectedUpdate, expected_td0, expected_tdc
 from rlcore.approximation.features import (
     FeatureMap,
     aggregation,
@@ -39,11 +41,14 @@ from rlcore.approximation.prediction import (
 __all__ = [
     "LINEAR_CONTROL",
     "LINEAR_PREDICTION",
+    "ExpectedUpdate",
     "FeatureMap",
     "LinearControlResult",
     "LinearEvaluation",
     "LinearPredictionResult",
     "aggregation",
+    "expected_td0",
+    "expected_tdc",
     "fourier",
     "from_function",
     "from_matrix",

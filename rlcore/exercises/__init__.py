@@ -17,6 +17,7 @@ from rlcore.exercises import (
     chapter_04,
     chapter_05,
     chapter_06,
+    chapter_07,
 )
 from rlcore.exercises.exercise import listing
 
@@ -27,6 +28,7 @@ EXERCISES = (
     *chapter_04.EXERCISES,
     *chapter_05.EXERCISES,
     *chapter_06.EXERCISES,
+    *chapter_07.EXERCISES,
 )
 
 check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})

@@ -6,6 +6,7 @@ the old one.
 """
 
 from rlcore.widgets.linear import generalization, linear_prediction
+from rlcore.widgets.linear_control import baird, mountain_car
 from rlcore.widgets.panel import (
     DPI,
     MOST_CONTROLS,
@@ -23,12 +24,14 @@ __all__ = [
     "MOST_CONTROLS",
     "WIDTH",
     "Panel",
+    "baird",
     "bellman",
     "blank_figure",
     "choice",
     "cliff_walking",
     "generalization",
     "linear_prediction",
+    "mountain_car",
     "n_step",
     "panel",
     "slider",

@@ -339,6 +339,67 @@ def test_seven_lines_differ_without_colour():
     assert len(looks) == 7
 
 
+def test_heat_map_has_the_value_of_each_point_at_its_place():
+    values = np.array([[0.0, 1.0], [2.0, np.nan], [4.0, 5.0]])  # (x, y)
+    ax = plots.heat_map(values, [10, 20, 30], [-1, 1], label="cost", xlabel="p", ylabel="v")
+    (mesh,) = ax.collections
+    corners = mesh.get_coordinates()
+    assert corners.shape == (3, 4, 2), "a cell for each point: y upwards, x to the right"
+    np.testing.assert_allclose(corners[:-1, :-1].mean(axis=0)[:, 0] + 5, [10, 20, 30])
+    shown = mesh.get_array()
+    np.testing.assert_array_equal(shown.filled(-9), [[0, 2, 4], [1, -9, 5]])
+    assert mesh.get_clim() == (0, 5)
+    assert [each.get_ylabel() for each in ax.figure.axes] == ["v", "cost"]
+    assert plots.heat_map(values, [1, 2, 3], [1, 2], limits=(0, 9)).collections[0].get_clim() == (
+        0,
+        9,
+    )
+
+
+def test_heat_map_draws_a_path_from_its_start():
+    path = np.array([[1.0, 2.0], [1.5, 2.5], [2.0, 1.0]])
+    ax = plots.heat_map(np.zeros((3, 2)), [1, 2, 3], [1, 2], path=path)
+    black, white, start = ax.lines
+    for line in (black, white):
+        np.testing.assert_array_equal(line.get_xydata(), path)
+    assert black.get_linewidth() > white.get_linewidth()
+    assert start.get_xydata().tolist() == [[1, 2]] and start.get_marker() == "o"
+
+
+def test_heat_map_refuses_values_of_another_grid():
+    with pytest.raises(ValueError, match=r"values: takes shape \(len\(x\), len\(y\)\) = \(3, 2\)"):
+        plots.heat_map(np.zeros((2, 3)), [1, 2, 3], [1, 2])
+
+
+def test_weight_curves_show_lines_predictions_and_samples():
+    ax = plots.weight_curves(
+        {"w1": [1.0, 10.0, 100.0], "w2": [-1.0, -10.0, -100.0]},
+        predicted={"w1": [2.0, 20.0, 200.0], "w2": [-2.0, -20.0, -200.0]},
+        samples=([0, 2], {"w2": [-1.0, -90.0]}),
+    )
+    one, two, dots, *predicted = ax.lines
+    assert one.get_xydata().tolist() == [[0, 1], [1, 10], [2, 100]]
+    assert dots.get_xydata().tolist() == [[0, -1], [2, -90]]
+    assert dots.get_color() == two.get_color() != one.get_color()
+    assert [line.get_ydata()[-1] for line in predicted] == [200, -200]
+    assert ax.get_yscale() == "symlog"
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["w1", "w2", "predicted by eigenvalues"]
+
+
+def test_many_decades_have_few_labels():
+    ax = plots.weight_curves({"w": [1.0, 1e6]}, ylim=(-1e6, 1e6))
+    ticks = [tick for tick in ax.get_yticks() if -1e6 <= tick <= 1e6]
+    assert ticks == [-1e6, -1e4, -1e2, -1, 0, 1, 1e2, 1e4, 1e6]
+
+
+def test_growth_by_a_constant_factor_is_a_straight_line_in_both_directions():
+    ax = plots.weight_curves({"up": 10.0 ** np.arange(5), "down": -(10.0 ** np.arange(5))})
+    for line in ax.lines:
+        heights = ax.transData.transform(line.get_xydata())[:, 1]
+        np.testing.assert_allclose(np.diff(heights), np.diff(heights)[0])
+
+
 # -- backup diagrams -------------------------------------------------------------------------------
 
 
@@ -424,6 +485,8 @@ FIGURES = {
     "value_plane": lambda ax: plots.value_plane(
         (2, 1), {"v": (1, 3)}, arrows={"T": ((1, 3), (2, 1))}, ax=ax
     ),
+    "heat_map": lambda ax: plots.heat_map(np.eye(3), [1, 2, 3], [1, 2, 3], path=RUNS, ax=ax),
+    "weight_curves": lambda ax: plots.weight_curves({"a": [1, 2]}, ax=ax),
     "backup_diagram": lambda ax: plots.backup_diagram("td_lambda", ax=ax),
 }
 

@@ -11,9 +11,10 @@ from PIL import Image
 
 import rlcore
 from rlcore import plots, widgets
-from rlcore.approximation import features
+from rlcore.approximation import features, semi_gradient_n_step_sarsa, tile_coding
 from rlcore.approximation.objectives import LinearEvaluation
 from rlcore.approximation.prediction import semi_gradient_td0
+from rlcore.environments import BairdStar, MountainCar
 from rlcore.mdp import policy_iteration
 
 
@@ -294,3 +295,77 @@ def test_linear_prediction_shows_that_well_conditioned_features_learn_faster(mon
     # As the hint says; each margin is more than five standard errors of eight runs.
     assert late["Fourier"] < 0.6 * late["Polynomial"] < 0.6 * table
     assert late["Polynomial on [-1, 1]"] < 0.7 * late["Polynomial"]
+
+
+def test_mountain_car_shows_the_surface_and_the_curve_of_one_run(monkeypatch):
+    settings = {"n": 8, "alpha": 0.3, "episodes": 30}
+    (cost, positions, velocities), _ = shown_by(
+        monkeypatch, "heat_map", widgets.mountain_car, **settings
+    )
+    tiles = tile_coding(8, 8, [-1.2, -0.07], [0.5, 0.07])
+    result = semi_gradient_n_step_sarsa(MountainCar(3000), tiles, epsilon=0.0, **settings)
+    for i, j in ((0, 0), (13, 16), (32, 20)):
+        q = result.q([[positions[i], velocities[j]]])[0, 0]
+        assert cost[i, j] == pytest.approx(-q.max(), abs=1e-9)
+    (curves,), _ = shown_by(monkeypatch, "learning_curves", widgets.mountain_car, **settings)
+    np.testing.assert_array_equal(curves["n = 8, α = 0.3"], result.lengths)
+
+
+def test_mountain_car_falls_apart_where_the_chapter_says_so(monkeypatch):
+    (curves,), _ = shown_by(
+        monkeypatch, "learning_curves", widgets.mountain_car, n=8, alpha=1.0, episodes=300
+    )
+    (lengths,) = curves["n = 8, α = 1.0"]
+    assert np.median(lengths[10:60]) < 400, "it learns"
+    assert np.all(lengths[-50:] == 3000), "and then no longer arrives"
+
+
+def baird_curves(monkeypatch, **values):
+    (weights,), keywords = shown_by(monkeypatch, "weight_curves", widgets.baird, **values)
+    updates, sampled = keywords["samples"]
+    return weights, keywords["predicted"], list(updates), sampled, keywords["title"]
+
+
+def test_baird_grows_by_the_eigenvalue_as_predicted(monkeypatch):
+    weights, predicted, updates, sampled, title = baird_curves(monkeypatch, alpha=0.02)
+    growth = 1 + 0.02 * 0.23925046  # the growing eigenvalue of -A at gamma = 0.99, alpha = 0.02
+    assert f"{growth:.5f}" in title
+    for label, line in weights.items():
+        assert predicted[label][-1] == pytest.approx(line[-1], rel=0.01), label
+        assert line[-1] / line[-101] == pytest.approx(growth**100, rel=0.01), label
+        assert abs(sampled[label][-1]) > 1000
+    assert updates[-1] == len(next(iter(weights.values()))) - 1
+
+
+@pytest.mark.parametrize("values", [{"gamma": 0.7}, {"method": "tdc"}, {"method": "on_policy"}])
+def test_baird_is_cured_by_a_smaller_gamma_tdc_or_the_policys_own_states(monkeypatch, values):
+    weights, predicted, updates, sampled, title = baird_curves(monkeypatch, **values)
+    assert "1.00000" in title
+    for label, line in weights.items():
+        assert np.abs(line).max() < 12 and np.abs(sampled[label]).max() < 20
+        np.testing.assert_allclose(predicted[label], predicted[label][0], atol=1e-6)
+        # one run against its expectation
+        np.testing.assert_allclose(sampled[label], np.asarray(line)[updates], atol=4)
+
+
+def test_baird_follows_the_states_of_its_method(monkeypatch):
+    """On-policy only the centre is visited: the outer weights do not move. TDC ends at small
+    projected Bellman errors, TD(0) does not."""
+    errors = {}
+    for method in ("td", "tdc", "on_policy"):
+        weights, *_ = baird_curves(monkeypatch, method=method)
+        outer, centre, shared = (np.asarray(line) for line in weights.values())
+        w = np.concatenate(([outer[-1]] * 6, [centre[-1]], [shared[-1]]))
+        errors[method] = rlcore.approximation.LinearEvaluation(
+            rlcore.TabularMDP.from_gymnasium(BairdStar()),
+            BairdStar.FEATURES,
+            BairdStar.TARGET_POLICY,
+            0.99,
+            distribution=np.full(7, 1 / 7),
+        ).projected_bellman_error(w)
+        if method == "on_policy":
+            assert np.ptp(outer) < 1e-9
+            # Each update takes alpha |phi|^2 (1 - gamma) of the centre's value, 12 at first.
+            left = 12 * (1 - 0.01 * 5 * (1 - 0.99)) ** 2000
+            assert centre[-1] + 2 * shared[-1] == pytest.approx(left)
+    assert errors["tdc"] < 0.05 < 1 < errors["td"]
