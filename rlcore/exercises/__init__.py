@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from rlcore.exercises import chapter_01, chapter_02, chapter_03, chapter_04, chapter_05
+from rlcore.exercises import (
+    chapter_01,
+    chapter_02,
+    chapter_03,
+    chapter_04,
+    chapter_05,
+    chapter_08,
+)
 from rlcore.exercises.exercise import listing
 
 EXERCISES = (
@@ -19,6 +26,7 @@ EXERCISES = (
     *chapter_03.EXERCISES,
     *chapter_04.EXERCISES,
     *chapter_05.EXERCISES,
+    *chapter_08.EXERCISES,
 )
 
 check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})

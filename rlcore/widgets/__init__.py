@@ -5,6 +5,7 @@ again, with the same public functions that the text shows, and puts a new pictur
 the old one.
 """
 
+from rlcore.widgets.neural import value_network
 from rlcore.widgets.panel import (
     DPI,
     MOST_CONTROLS,
@@ -31,4 +32,5 @@ __all__ = [
     "slider",
     "td_prediction",
     "unified_target",
+    "value_network",
 ]
