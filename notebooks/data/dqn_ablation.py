@@ -66,12 +66,17 @@ def measure(replay, target, double, seed):
     }
 
 
+def stored():
+    """The results as they stand."""
+    return json.loads(RESULTS.read_text())
+
+
 def main():
     """Run what the file does not hold yet."""
     steps = range(SETTINGS["evaluate_every"], SETTINGS["steps"] + 1, SETTINGS["evaluate_every"])
     data = {"settings": SETTINGS, "evaluation_steps": list(steps), "runs": []}
     if RESULTS.exists():
-        data = json.loads(RESULTS.read_text())
+        data = stored()
         if data["settings"] != SETTINGS:
             raise SystemExit(f"{RESULTS.name} holds runs with other settings: remove it first")
     parts = ("replay", "target", "double", "seed")

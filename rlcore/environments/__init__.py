@@ -16,7 +16,15 @@ from rlcore.environments.random_walk import RandomWalk
 from rlcore.environments.table import TableEnv, as_environment
 from rlcore.environments.windy_grid_world import WindyGridWorld
 
-__all__ = ["BairdStar", "GridWorld", "MountainCar", "RandomWalk", "TableEnv", "WindyGridWorld", "as_environment"]
+__all__ = [
+    "BairdStar",
+    "GridWorld",
+    "MountainCar",
+    "RandomWalk",
+    "TableEnv",
+    "WindyGridWorld",
+    "as_environment",
+]
 
 _ENTRY_POINTS = {
     "rlcore/RandomWalk-v0": "rlcore.environments.random_walk:RandomWalk",

@@ -57,6 +57,7 @@ def value_network() -> Panel:
             {"network": learnt.values},
             true_values,
             ylabel="Value (reward units)",
+            states=range(walk.num_states),
             title="After the last update",
             ax=figure.add_axes((0.1, 0.58, 0.87, 0.36)),
         )
@@ -66,8 +67,8 @@ def value_network() -> Panel:
             {"RMS error": learnt.errors},
             xlabel="Updates (63 in a sweep)",
             ylabel="RMS error (reward units)",
-            title=f"{'Shuffled' if shuffle else 'As it came'}, target network copied every "
-            f"{target_every}, α = {alpha:.2f}: mean of the second half {late:.2f}",
+            title=f"{'Shuffled' if shuffle else 'As it came'}, α = {alpha:.1f}: mean error of the "
+            f"second half {late:.2f}",
             ylim=(0.0, 1.0),
             ax=figure.add_axes((0.1, 0.1, 0.87, 0.34)),
         )
@@ -75,8 +76,8 @@ def value_network() -> Panel:
 
     return panel(
         draw,
-        hint="Present the same data as it came: expect waves, as the network follows the half of "
-        "the hallway that it has just seen. Copy the target every 50 updates: expect a staircase.",
+        hint="Present the same data as it came: expect a larger and rougher error, as the network "
+        "follows the half that it has just seen. Copy the target every 50: expect a staircase.",
         alt="Above, the values of 21 states from the network against the true ones; below, the "
         "root-mean-square error after each update.",
         shuffle=choice("order", True, [("shuffled", True), ("as it came", False)]),
