@@ -13,10 +13,18 @@ from rlcore.environments.baird_star import BairdStar
 from rlcore.environments.grid_world import GridWorld
 from rlcore.environments.mountain_car import MountainCar
 from rlcore.environments.random_walk import RandomWalk
-from rlcore.environments.table import TableEnv
+from rlcore.environments.table import TableEnv, as_environment
 from rlcore.environments.windy_grid_world import WindyGridWorld
 
-__all__ = ["BairdStar", "GridWorld", "MountainCar", "RandomWalk", "TableEnv", "WindyGridWorld"]
+__all__ = [
+    "BairdStar",
+    "GridWorld",
+    "MountainCar",
+    "RandomWalk",
+    "TableEnv",
+    "WindyGridWorld",
+    "as_environment",
+]
 
 _ENTRY_POINTS = {
     "rlcore/RandomWalk-v0": "rlcore.environments.random_walk:RandomWalk",

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium.envs.toy_text.utils import categorical_sample
+from gymnasium.wrappers import TimeLimit
 
-from rlcore.mdp import Layout
+from rlcore.mdp import Layout, TabularMDP
 
 Outcome = tuple[float, int, float, bool]
 Transitions = dict[int, dict[int, list[Outcome]]]
@@ -161,6 +162,34 @@ class TableEnv(gymnasium.Env[Any, Any]):
             cell[distance < 0.36 * CELL_PIXELS] = AGENT_RIM_COLOR
             cell[distance < 0.30 * CELL_PIXELS] = AGENT_COLOR
         return picture
+
+
+def as_environment(mdp: TabularMDP) -> gymnasium.Env[Any, Any]:
+    """A Gymnasium environment that behaves as the arrays say, the way back of ``from_gymnasium``.
+
+    Args:
+        mdp: the problem; its ``max_episode_steps`` becomes a ``TimeLimit`` wrapper.
+    """
+    table = {
+        s: {
+            a: [
+                (
+                    float(mdp.probabilities[s, a, k]),
+                    int(mdp.next_states[s, a, k]),
+                    float(mdp.rewards[s, a, k]),
+                    bool(mdp.terminated[s, a, k]),
+                )
+                for k in range(mdp.probabilities.shape[2])
+            ]
+            for a in range(mdp.num_actions)
+        }
+        for s in range(mdp.num_states)
+    }
+    layout = mdp.layout or Layout((1, mdp.num_states), ((0, 0),) * mdp.num_actions)
+    symbols = ["T" if terminal else "." for terminal in mdp.terminal_states]
+    colors = {"T": (190, 190, 190), ".": (255, 255, 255)}
+    env = TableEnv(table, mdp.start, layout, symbols=symbols, cell_colors=colors)
+    return env if mdp.max_episode_steps is None else TimeLimit(env, mdp.max_episode_steps)
 
 
 def check_reward(name: str, value: float) -> float:

@@ -18,6 +18,7 @@ from rlcore.exercises import (
     chapter_05,
     chapter_06,
     chapter_07,
+    chapter_08,
 )
 from rlcore.exercises.exercise import listing
 
@@ -29,6 +30,7 @@ EXERCISES = (
     *chapter_05.EXERCISES,
     *chapter_06.EXERCISES,
     *chapter_07.EXERCISES,
+    *chapter_08.EXERCISES,
 )
 
 check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})

@@ -7,6 +7,7 @@ the old one.
 
 from rlcore.widgets.linear import generalization, linear_prediction
 from rlcore.widgets.linear_control import baird, mountain_car
+from rlcore.widgets.neural import value_network
 from rlcore.widgets.panel import (
     DPI,
     MOST_CONTROLS,
@@ -37,4 +38,5 @@ __all__ = [
     "slider",
     "td_prediction",
     "unified_target",
+    "value_network",
 ]

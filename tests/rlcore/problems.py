@@ -2,12 +2,9 @@
 
 import gymnasium
 import numpy as np
-from gymnasium.wrappers import TimeLimit
 from hypothesis import strategies as st
 
 from rlcore import TabularMDP
-from rlcore.environments import TableEnv
-from rlcore.mdp import Layout
 
 # A two-sided test at 4.5 standard errors raises a false alarm with probability 7e-6. Seeds are
 # fixed, so what passes once passes always.
@@ -47,28 +44,6 @@ def random_mdp(
 def random_policy(mdp, seed):
     rng = np.random.default_rng(seed)
     return rng.dirichlet(np.ones(mdp.num_actions), size=mdp.num_states)
-
-
-def as_environment(mdp):
-    """The same problem as a Gymnasium environment, with its time limit as a wrapper."""
-    table = {
-        s: {
-            a: [
-                (
-                    float(mdp.probabilities[s, a, k]),
-                    int(mdp.next_states[s, a, k]),
-                    float(mdp.rewards[s, a, k]),
-                    bool(mdp.terminated[s, a, k]),
-                )
-                for k in range(mdp.probabilities.shape[2])
-            ]
-            for a in range(mdp.num_actions)
-        }
-        for s in range(mdp.num_states)
-    }
-    layout = Layout((1, mdp.num_states), ((0, 0),) * mdp.num_actions)
-    env = TableEnv(table, mdp.start, layout, symbols="." * mdp.num_states, cell_colors={})
-    return env if mdp.max_episode_steps is None else TimeLimit(env, mdp.max_episode_steps)
 
 
 @st.composite

@@ -21,12 +21,12 @@ from rlcore import (
     sarsa,
     uniform_policy,
 )
+from rlcore.environments import as_environment
 from rlcore.simulation import seed_pair
 from tests.rlcore.problems import (
     GAMMAS,
     LIMITS,
     SEEDS,
-    as_environment,
     assert_mean,
     from_gymnasium,
     mdps,

@@ -33,14 +33,13 @@ from rlcore.approximation.features import (
     radial_basis,
     tile_coding,
 )
-from rlcore.environments import MountainCar
+from rlcore.environments import MountainCar, as_environment
 from rlcore.simulation import seed_pair
 from tests.rlcore.problems import (
     GAMMAS,
     LIMITS,
     SEEDS,
     STANDARD_ERRORS,
-    as_environment,
     assert_mean,
     from_gymnasium,
     mdps,

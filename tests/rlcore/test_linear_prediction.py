@@ -36,13 +36,12 @@ from rlcore.approximation.prediction import (
     semi_gradient_td_lambda,
     tdc,
 )
-from rlcore.environments import BairdStar
+from rlcore.environments import BairdStar, as_environment
 from rlcore.simulation import seed_pair
 from tests.rlcore.problems import (
     GAMMAS,
     LIMITS,
     SEEDS,
-    as_environment,
     assert_mean,
     from_gymnasium,
     mdps,

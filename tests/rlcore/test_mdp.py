@@ -19,10 +19,10 @@ from rlcore import (
     uniform_policy,
     value_iteration,
 )
+from rlcore.environments import as_environment
 from rlcore.mdp import TIE, Layout
 from tests.rlcore.problems import (
     SEEDS,
-    as_environment,
     assert_mean,
     from_gymnasium,
     mdps,

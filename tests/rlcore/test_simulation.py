@@ -27,10 +27,10 @@ from rlcore import (
     td_lambda,
     uniform_policy,
 )
+from rlcore.environments import as_environment
 from rlcore.simulation import ENDLESS, seed_pair
 from tests.rlcore.problems import (
     SEEDS,
-    as_environment,
     from_gymnasium,
     mdps,
     random_mdp,

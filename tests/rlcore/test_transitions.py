@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlcore import TabularMDP, Transitions, collect, td0, uniform_policy
-from tests.rlcore.problems import SEEDS, as_environment, mdps, random_mdp, random_policy
+from rlcore.environments import as_environment
+from tests.rlcore.problems import SEEDS, mdps, random_mdp, random_policy
 
 ARRAYS = ("states", "actions", "rewards", "next_states", "terminated", "ended")
 

@@ -14,6 +14,7 @@ from rlcore import plots, widgets
 from rlcore.approximation import features, semi_gradient_n_step_sarsa, tile_coding
 from rlcore.approximation.objectives import LinearEvaluation
 from rlcore.approximation.prediction import semi_gradient_td0
+from rlcore.approximation.value_network import value_network_td
 from rlcore.environments import BairdStar, MountainCar
 from rlcore.mdp import policy_iteration
 
@@ -369,3 +370,37 @@ def test_baird_follows_the_states_of_its_method(monkeypatch):
             left = 12 * (1 - 0.01 * 5 * (1 - 0.99)) ** 2000
             assert centre[-1] + 2 * shared[-1] == pytest.approx(left)
     assert errors["tdc"] < 0.05 < 1 < errors["td"]
+
+
+def test_value_network_shows_a_run_of_the_network(monkeypatch):
+    settings = {"shuffle": False, "target_every": 5, "alpha": 0.3}
+    (estimates, true_values), _ = shown_by(
+        monkeypatch, "state_values", widgets.value_network, **settings
+    )
+    walk = widgets.neural.hallway()
+    policy = np.ones((21, 1))
+    np.testing.assert_allclose(true_values, walk.policy_values(policy, 0.9))
+    learnt = value_network_td(
+        walk,
+        policy,
+        inputs=np.linspace(-1, 1, 21)[:, None],
+        hidden=(32,),
+        episodes=1,
+        max_episode_steps=2000,
+        sweeps=4,
+        gamma=0.9,
+        **settings,
+    )
+    np.testing.assert_allclose(estimates["network"], learnt.values)
+
+
+def test_value_network_shows_what_order_and_target_cost(monkeypatch):
+    def late_error(**values):
+        (curves,), _ = shown_by(monkeypatch, "learning_curves", widgets.value_network, **values)
+        errors = np.asarray(curves["RMS error"])
+        return errors[len(errors) // 2 :].mean()
+
+    shuffled = late_error()
+    assert shuffled < 0.3
+    assert late_error(shuffle=False) > 1.2 * shuffled
+    assert late_error(target_every=50) > 1.5 * shuffled
