@@ -71,6 +71,7 @@ bench: $(TOOLS)
 	$(RUN) -m rlcore
 	$(RUN) -m tests.benchmarks.bench_tabular
 	$(RUN) -m tests.benchmarks.bench_linear
+	$(RUN) -m tests.benchmarks.bench_dqn
 
 clean:
 	$(PYTHON) -c "$(CLEAN)"

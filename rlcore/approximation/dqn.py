@@ -432,10 +432,20 @@ def dqn(
         [lambda: copy.deepcopy(env)] * num_envs, copy=False, autoreset_mode=AutoresetMode.DISABLED
     )
 
+    def checked(observations: Any, rewards: Any = 0.0) -> Rows:
+        """Observations as rows, unless they or the rewards are not finite numbers."""
+        rows = as_rows(observations)
+        if not (np.isfinite(rows).all() and np.isfinite(rewards).all()):
+            raise ValueError(
+                f"problem: {name_of(env)} gave the observation {observations} and the reward "
+                f"{rewards} at step {run.step}; takes finite numbers"
+            )
+        return rows
+
     def begin() -> Rows:
         """New episodes everywhere, with seeds that depend on ``seed`` and the step alone."""
         seeds = np.random.SeedSequence(seed, spawn_key=(run.step,)).generate_state(num_envs)
-        return as_rows(envs.reset(seed=seeds.tolist())[0])
+        return checked(envs.reset(seed=seeds.tolist())[0])
 
     def due(every: int | None) -> bool:
         """Whether the last step reached a multiple of ``every``."""
@@ -459,12 +469,7 @@ def dqn(
 
             seen, rewards, terminated, truncated, _ = envs.step(actions)
             run.step += num_envs
-            next_observations = as_rows(seen)
-            if not (np.isfinite(next_observations).all() and np.isfinite(rewards).all()):
-                raise ValueError(
-                    f"problem: {name_of(env)} gave the observation {seen} and the reward {rewards} "
-                    f"at step {run.step}; takes finite numbers"
-                )
+            next_observations = checked(seen, rewards)
             discounts = np.where(terminated, 0.0, gamma)  # what was truncated might have gone on
             memory.add(observations, actions, rewards, discounts, next_observations)
 
@@ -476,7 +481,7 @@ def dqn(
                 for i in np.flatnonzero(ended):
                     run.record(returns=returns[i], lengths=lengths[i], episode_ends=run.step)
                 returns[ended], lengths[ended] = 0.0, 0
-                observations = as_rows(envs.reset(options={"reset_mask": ended})[0])
+                observations = checked(envs.reset(options={"reset_mask": ended})[0])
 
             while run.updates < (run.step - learning_starts) // train_every:
                 batch = memory.sample(batch_size, rng, device)
