@@ -22,8 +22,9 @@ from rlcore.exercises.exercise import (
 def _huber_gradient(y: Any, q: Any) -> Any:
     """∂/∂q of the mean Huber loss, by automatic differentiation."""
     estimates = torch.tensor(q, dtype=torch.float64, requires_grad=True)
-    F.huber_loss(estimates, torch.tensor(y, dtype=torch.float64)).backward()
-    return estimates.grad.numpy()
+    loss = F.huber_loss(estimates, torch.tensor(y, dtype=torch.float64))
+    (gradient,) = torch.autograd.grad(loss, estimates)
+    return gradient.numpy()
 
 
 def _huber_by(gradient: Callable[[Any], Any]) -> Callable[..., Any]:
