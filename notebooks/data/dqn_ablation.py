@@ -31,6 +31,7 @@ SETTINGS = {
     "epsilon_start": 1.0,
     "epsilon_end": 0.04,
     "epsilon_steps": 10_000,
+    "huber_delta": 1.0,
     "max_grad_norm": 10.0,
     "evaluate_every": 2_500,
     "evaluation_episodes": 10,

@@ -264,14 +264,17 @@ def learn(
     optimizer: torch.optim.Optimizer,
     *,
     double: bool = False,
+    huber_delta: float = 1.0,
     max_grad_norm: float | None = None,
 ) -> None:
     """One step of the optimizer on the Huber loss between q(s, a; θ) and the targets y.
 
-    Huber(δ) = δ²/2 for |δ| ≤ 1 and |δ| − 1/2 beyond: its derivative is δ clipped to [−1, 1].
+    Huber(e) = e²/2 for |e| ≤ h, and h (|e| − h/2) beyond: its derivative is the error e clipped to
+    [−h, h] (Huber 1964).
 
     Args:
         optimizer: of θ = ``as_vector(network)``.
+        huber_delta: h > 0, the error beyond which the loss grows no faster than a straight line.
         max_grad_norm: the gradient is shortened to this norm; None to leave it.
 
     Raises:
@@ -281,7 +284,7 @@ def learn(
     y = q_targets(batch, network, target, double=double)
     q = network(batch.observations).gather(1, batch.actions)
     theta.grad.zero_()
-    F.huber_loss(q, y).backward()
+    F.huber_loss(q, y, delta=huber_delta).backward()
     norm = torch.linalg.vector_norm(theta.grad).item()
     if not np.isfinite(norm):
         raise FloatingPointError(
@@ -343,6 +346,7 @@ def dqn(
     epsilon_start: float = 1.0,
     epsilon_end: float = 0.05,
     epsilon_steps: int = 10_000,
+    huber_delta: float = 1.0,
     max_grad_norm: float | None = 10.0,
     num_envs: int = 1,
     max_episode_steps: int | None = None,
@@ -364,7 +368,7 @@ def dqn(
     Args:
         problem: a ``gymnasium.Env`` with Discrete actions and Box or Discrete observations, or a
             ``TabularMDP``. Copies of it are stepped, never itself.
-        steps: environment steps, summed over the environments.
+        steps: environment steps, summed over the environments, at least so many.
         hidden: widths of the hidden layers; () for a linear function.
         gamma: discount in [0, 1].
         learning_rate: α of Adam, > 0.
@@ -377,6 +381,8 @@ def dqn(
         double: Double DQN.
         epsilon_start, epsilon_end, epsilon_steps: ε falls from the first to the second along a
             straight line over so many environment steps.
+        huber_delta: the error at which the Huber loss turns from a parabola into a straight line, in
+            the unit of the values. The papers' 1 goes with rewards clipped to ±1.
         max_grad_norm: the gradient is shortened to this norm; None to leave it.
         num_envs: environments side by side.
         max_episode_steps: truncate episodes after so many steps; the problem's own limit stays.
@@ -478,6 +484,7 @@ def dqn(
                     target,
                     run.optimizer,
                     double=double,
+                    huber_delta=huber_delta,
                     max_grad_norm=max_grad_norm,
                 )
                 run.updates += 1
@@ -604,7 +611,8 @@ def _check(**arguments: Any) -> None:
     for name in ("gamma", "epsilon_start", "epsilon_end"):
         check_fraction(name, arguments[name])
     check_fraction("tau", arguments["tau"], positive=True)
-    check_positive("learning_rate", arguments["learning_rate"])
+    for name in ("learning_rate", "huber_delta"):
+        check_positive(name, arguments[name])
     if arguments["max_grad_norm"] is not None:
         check_positive("max_grad_norm", arguments["max_grad_norm"])
 
