@@ -21,10 +21,10 @@ from rlcore.exercises.exercise import (
 
 def _huber_gradient(y: Any, q: Any) -> Any:
     """∂/∂q of the mean Huber loss, by automatic differentiation."""
-    estimates: Any = torch.tensor(q, dtype=torch.float64, requires_grad=True)
-    loss: Any = F.huber_loss(estimates, torch.tensor(y, dtype=torch.float64))
-    loss.backward()
-    return estimates.grad.numpy()
+    estimates = torch.tensor(q, dtype=torch.float64, requires_grad=True)
+    loss = F.huber_loss(estimates, torch.tensor(y, dtype=torch.float64))
+    (gradient,) = torch.autograd.grad(loss, estimates)
+    return gradient.numpy()
 
 
 def _huber_by(gradient: Callable[[Any], Any]) -> Callable[..., Any]:
