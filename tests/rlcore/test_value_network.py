@@ -46,20 +46,21 @@ def test_the_gradient_is_the_semi_gradient_and_not_the_residual_gradient():
     assert (residual - semi).abs().max() > 0.05
 
 
-@pytest.mark.parametrize("limit", [None, 2], ids=["unlimited", "truncated"])
+@pytest.mark.parametrize("limit", [None, 3], ids=["unlimited", "truncated"])
 @pytest.mark.parametrize("target_every", [1, 20], ids=["no target network", "target network"])
 def test_with_one_hot_inputs_and_no_hidden_layer_it_finds_the_exact_values(limit, target_every):
-    """As batch TD does: those of the most likely model of the recorded steps. Missing γ, or a
-    value after the end, would be off by far more."""
+    """As batch TD does: those of the most likely model of the recorded steps. The last α leaves
+    noise of a hundredth; without γ, or with a value after the end, they would be off by 0.1."""
+    walk, policy = from_gymnasium("rlcore/RandomWalk-v0"), uniform_policy(7, 2)
     common = {"episodes": 400, "seed": 5, "max_episode_steps": limit}
     result = value_network_td(
-        PROBLEM, POLICY, inputs=np.eye(4), hidden=(), sweeps=100, gamma=0.8,
-        alpha=np.geomspace(1.0, 0.002, 100), target_every=target_every, **common,
+        walk, policy, inputs=np.eye(7), hidden=(), sweeps=100, gamma=0.9,
+        alpha=np.geomspace(1.0, 0.02, 100), target_every=target_every, **common,
     )  # fmt: skip
-    model = TabularMDP.from_transitions(collect(PROBLEM, POLICY, **common))
-    exact = model.policy_values(POLICY, 0.8)
-    np.testing.assert_allclose(result.values, exact, atol=0.03)
-    assert np.abs(model.policy_values(POLICY, 0.99) - exact).max() > 0.3
+    model = TabularMDP.from_transitions(collect(walk, policy, **common))
+    exact = model.policy_values(policy, 0.9)[1:-1]
+    np.testing.assert_allclose(result.values[1:-1], exact, atol=0.03)
+    assert np.abs(model.policy_values(policy, 1.0)[1:-1] - exact).max() > 0.1
 
 
 def test_errors_are_measured_against_exact_values_where_the_data_are():
@@ -82,7 +83,9 @@ def test_a_hidden_layer_comes_close_on_the_random_walk():
             walk, inputs=position, episodes=60, sweeps=10, alpha=np.geomspace(0.2, 0.01, 10),
             seed=seed,
         )  # fmt: skip
-        assert result.errors[-1] < 0.3 < 0.45 < result.errors[0]
+        d, exact = result.visits, walk.policy_values(uniform_policy(21, 2), 1.0)
+        best_constant = np.sqrt(d @ (exact - d @ exact) ** 2)
+        assert result.errors[-1] < 0.75 * best_constant
 
 
 def test_a_hidden_layer_bends_where_a_plane_cannot():
@@ -111,7 +114,7 @@ def test_the_order_is_random_or_as_it_came():
     data = collect(PROBLEM, POLICY, **common)
     layer = perceptron((4, 1), seed=int(np.random.SeedSequence(2).generate_state(2)[0]))[0]
     weights = layer.weight.detach().numpy()[0].astype(float)
-    bias = float(layer.bias)
+    bias = float(layer.bias.detach())
     for s, r, s2, end in zip(
         data.states, data.rewards, data.next_states, data.terminated, strict=True
     ):
