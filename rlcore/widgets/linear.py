@@ -207,7 +207,7 @@ def _learnt(family: str, n: int, share: float) -> Any:
         phi,
         episodes=100,
         alpha=share / largest,
-        runs=8,
+        runs=5,
         true_values=true_values,
         distribution=distribution,
     )

@@ -46,7 +46,7 @@ def value_network() -> Panel:
             hidden=(32,),
             episodes=1,
             max_episode_steps=2000,
-            sweeps=4,
+            sweeps=3,
             alpha=alpha,
             shuffle=shuffle,
             target_every=target_every,

@@ -280,7 +280,7 @@ def test_linear_prediction_states_the_exact_errors_beside_live_curves(monkeypatc
     states = np.arange(1002)
     phi = features.polynomial(5, 0, 1000).table(states)
     again = semi_gradient_td0(
-        exact_walk(phi).mdp, phi, episodes=100, alpha=0.2 / 6, runs=8
+        exact_walk(phi).mdp, phi, episodes=100, alpha=0.2 / 6, runs=5
     )  # ‖φ‖² = 6 in state 1000
     np.testing.assert_allclose(curves["TD(0)"], again.errors, rtol=1e-9)
 
@@ -387,7 +387,7 @@ def test_value_network_shows_a_run_of_the_network(monkeypatch):
         hidden=(32,),
         episodes=1,
         max_episode_steps=2000,
-        sweeps=4,
+        sweeps=3,
         gamma=0.9,
         **settings,
     )
