@@ -216,10 +216,12 @@ OTHER_WORD = {
 
 def mutants(pair):
     """Calls that are wrong in one place, as text: what a typing error or a lapse would give."""
+    found = report(pair.module_name)
+    tensors = {*found.parameters, *found.buffers}
     tree = ast.parse(pair.function, mode="eval")
     inside = [node for node in ast.walk(tree) if node is not tree.body.func]
     for number, node in enumerate(inside):
-        for wrong in _instead_of(node):
+        for wrong in _instead_of(node, tensors):
             yield _rewritten(tree, number, wrong)
     for keyword in range(len(tree.body.keywords)):
         changed = copy.deepcopy(tree)
@@ -227,7 +229,7 @@ def mutants(pair):
         yield ast.unparse(changed)
 
 
-def _instead_of(node):
+def _instead_of(node, tensors):
     """What could stand there by mistake."""
     match node:
         case ast.Constant(value=bool(value)):
@@ -238,7 +240,7 @@ def _instead_of(node):
             yield repr(OTHER_WORD[value])
         case ast.Attribute(attr="training"):
             yield from ("True", "False", "not m.training")
-        case ast.Attribute() if ast.unparse(node).startswith("m."):
+        case ast.Attribute() if ast.unparse(node).removeprefix("m.") in tensors:
             yield f"torch.ones_like({ast.unparse(node)})"
 
 
@@ -294,6 +296,14 @@ def test_a_lost_gradient_is_noticed(pair):
         wrong = examine(pair._replace(function=call)).differences
         # Value right, gradient wrong: the values alone would not have told.
         assert wrong and all("gradient" in each for each in wrong), call
+
+
+@every_pair
+def test_a_tensor_that_is_forgotten_changes_a_value(pair):
+    """Not only a gradient or a state: parameters are examined away from where they start."""
+    for call in (call for call in mutants(pair) if "torch.ones_like(" in call):
+        wrong = examine(pair._replace(function=call)).differences
+        assert any("output" in each for each in wrong), call
 
 
 def test_there_are_many_wrong_calls():

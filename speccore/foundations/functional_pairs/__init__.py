@@ -24,6 +24,7 @@ from speccore.foundations.functional_pairs.models import (
     transformer_block,
 )
 from speccore.foundations.functional_pairs.pairs import PAIRS, Pair
+from speccore.foundations.functional_pairs.table import Row, html_table, rows
 
 __all__ = [
     "NEW",
@@ -33,6 +34,7 @@ __all__ = [
     "Overhead",
     "Pair",
     "Report",
+    "Row",
     "TransformerBlock",
     "build",
     "conv_classifier",
@@ -40,11 +42,13 @@ __all__ = [
     "discover",
     "examine",
     "function_of",
+    "html_table",
     "observe",
     "overhead",
     "plain_state",
     "public_functions",
     "public_modules",
+    "rows",
     "tensors_of",
     "transformer_block",
 ]

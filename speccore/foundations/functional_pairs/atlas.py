@@ -7,6 +7,7 @@ import inspect
 import timeit
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
@@ -252,8 +253,18 @@ class Report:
         return not self.differences
 
     @property
+    def kind(self) -> str:
+        """What sort of thing the module adds: ``parameters + buffers + mode``, ``nothing`` …"""
+        parts = {
+            "parameters": self.parameters,
+            "buffers": self.buffers,
+            "mode": self.mode_matters,
+        }
+        return " + ".join(name for name, present in parts.items() if present) or "nothing"
+
+    @property
     def adds(self) -> str:
-        """What the module adds to the function, in words."""
+        """What the module adds to the function, by name."""
         facts = [*self.parameters, *self.buffers, *(["mode"] if self.mode_matters else [])]
         return ", ".join(facts) or "nothing"
 
@@ -265,6 +276,11 @@ def examine(pair: Pair, seed: int = 0) -> Report:
         pair: to examine.
         seed: of parameters, inputs and the randomness of the calls.
     """
+    with _one_thread():
+        return _examine(pair, seed)
+
+
+def _examine(pair: Pair, seed: int) -> Report:
     module, inputs = build(pair, seed)
     function = function_of(pair, inputs)
     found: list[str] = []
@@ -312,8 +328,19 @@ class Overhead:
     """The middle half of the repeats of module − function."""
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A second thread would wait for the first longer than these small inputs take."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def overhead(pair: Pair, *, repeats: int = 40, calls: int = 5) -> Overhead:
-    """How much longer the module's call takes than the function's, without gradients.
+    """How much longer the module's call takes than the function's, one thread, without gradients.
 
     In each repeat one is timed right after the other, in turns first, so that a busy machine
     disturbs both alike; the median forgets the repeats in which it disturbed only one.
@@ -330,7 +357,7 @@ def overhead(pair: Pair, *, repeats: int = 40, calls: int = 5) -> Overhead:
     statements = [f"module({', '.join(inputs)})", pair.function]
     timers = [timeit.Timer(statement, globals=names) for statement in statements]
     times = np.empty((repeats, 2))
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), _one_thread():
         for timer in timers:
             timer.timeit(calls)  # the first calls are slower than all others
         for repeat in range(repeats):
