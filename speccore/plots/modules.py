@@ -143,3 +143,32 @@ def side_by_side(
     axes[-1].legend(loc="upper left", fontsize=7.5)
     figure.suptitle(title, x=0.02, ha="left", fontsize=11)
     return figure
+
+
+@rc_context(_STYLE)
+def histogram(
+    values: ArrayLike,
+    bins: ArrayLike,
+    *,
+    reference: Mapping[str, float] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """How often each value occurs, beside values that are to be compared with.
+
+    Args:
+        values: (n,) numbers.
+        bins: edges of the bars.
+        reference: name → a value, drawn as a vertical line.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
+    ax.hist(np.asarray(values), np.asarray(bins), color=COLOURS[1])
+    for number, (name, value) in enumerate((reference or {}).items()):
+        ax.axvline(value, color=COLOURS[0], linestyle=DASHES[number], label=name)
+    if reference:
+        ax.legend(loc="upper left")
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    return ax

@@ -91,6 +91,13 @@ def test_pictures_say_how_many_zeros_there_are():
     assert len(pictures[2].patches) == 2
 
 
+def test_histogram_counts_and_marks_the_reference():
+    ax = plots.histogram([1, 1, 2.5], [0, 2, 4], reference={"right": 3.0})
+    assert [bar.get_height() for bar in ax.patches] == [2, 1]
+    assert list(ax.lines[0].get_xdata()) == [3.0, 3.0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["right"]
+
+
 # -- widgets ---------------------------------------------------------------------------------------
 
 
