@@ -33,9 +33,9 @@ def dropout_switch() -> Panel:
             of_function = _seeded(lambda x: F.dropout(x, p), x)
         same = "equal" if torch.equal(of_module, of_function) else "NOT equal"
         mode = "train" if training else "eval"
-        call = "training=m.training" if passed else "training not passed"
+        call = "mode passed" if passed else "mode not passed"
         return plots.side_by_side(
-            {f"m(x) after m.{mode}()": of_module.numpy(), f"F: {call}": of_function.numpy()},
+            {f"m(x) after m.{mode}()": of_module.numpy(), f"F, {call}": of_function.numpy()},
             title=f"p = {p:.2f}: module and function are {same}",
             figure=blank_figure(height=320),
         )
@@ -85,7 +85,8 @@ def search_atlas(rows: Sequence[Row]) -> AtlasSearch:
         rows: from ``functional_pairs.rows``.
     """
     search = ipywidgets.Text(description="search", placeholder="conv bias", continuous_update=True)
-    kind = choice("show", "", [("everything", ""), *((f"{kind}s", kind) for kind in KINDS)])
+    options = zip(("pairs", "modules alone", "functions alone"), KINDS, strict=True)
+    kind = choice("show", "", [("everything", ""), *options])
     table, count = ipywidgets.HTML(), ipywidgets.Label()
     container = AtlasSearch([ipywidgets.HBox([search, kind, count]), table])
     container.search, container.kind = search, kind
