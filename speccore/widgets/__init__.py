@@ -1,3 +1,5 @@
 """Widgets of Parts III and IV; the mechanism, ``panel``, is that of ``rlcore.widgets``."""
 
-__all__: list[str] = []
+from speccore.widgets.memory_overlap import memory_overlap
+
+__all__ = ["memory_overlap"]
