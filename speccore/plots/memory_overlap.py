@@ -118,6 +118,5 @@ def _cell(
         style |= {"facecolor": "white", "edgecolor": "0.75", "hatch": "////"}
     side = 1 - 2 * inset
     ax.add_patch(Rectangle((x + inset, y + inset), side, side, **style))
-    ink = "0.6" if unused else "black"
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6} if unused else None
-    ax.text(x + 0.5, y + 0.52, text, ha="center", va="center", size=8, color=ink, bbox=box)
+    if not unused:
+        ax.text(x + 0.5, y + 0.52, text, ha="center", va="center", size=8)
