@@ -455,7 +455,7 @@ def _leaf_error(tensor: Tensor) -> str | None:
     if tensor.is_leaf:
         return LEAF
     base = tensor._base
-    return VIEW_OF_LEAF if base is not None and base.is_leaf and base.requires_grad else None
+    return VIEW_OF_LEAF if base is not None and base.is_leaf else None
 
 
 def _check_tensor(name: str, value: Any) -> None:

@@ -57,6 +57,7 @@ def test_nothing_is_framed_without_overlap():
     ax = plots.memory_map(explain(torch.zeros(3, 4).T))
     assert words(ax)[:12] == ["0", "4", "8", "1", "5", "9", "2", "6", "10", "3", "7", "11"]
     assert framed(ax) == []
+    assert len({each.get_facecolor() for each in ax.patches}) == 1, "colours mean sharing"
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (2, 3), (2, 2, 3), (0, 3), (3, 0), (2, 0, 3)])
