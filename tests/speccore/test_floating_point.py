@@ -495,15 +495,13 @@ def test_sums_are_rounded_once_in_every_direction(rounding):
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.floats(width=32, allow_nan=False, allow_infinity=False),
-    st.floats(width=32, allow_nan=False, allow_infinity=False),
+    st.floats(-(2.0**126), 2.0**126, width=32),
+    st.floats(-(2.0**126), 2.0**126, width=32),
     st.sampled_from(["up", "down"]),
 )
 def test_directed_sums_of_fp32_are_the_tightest_bounds_of_the_exact_sum(a, b, rounding):
     exact = Fraction(a) + Fraction(b)
     bound = add(a, b, FP32, rounding)
-    if not np.isfinite(bound):
-        return
     if rounding == "up":
         assert Fraction(bound) >= exact > Fraction(float(np.nextafter(np.float32(bound), -np.inf)))
     else:
