@@ -305,10 +305,7 @@ def add(
         rounding, generator: see ``Format.round``.
     """
     _check_arithmetic("fmt", fmt, rounding)
-    x, y = np.asarray(fmt.round(a)), np.asarray(fmt.round(b))
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = x + y if fmt == FP64 else _sum_to_odd(x, y)
-    return fmt.round(total, rounding, generator=generator)
+    return _add(fmt.round(a), fmt.round(b), fmt, rounding, generator)
 
 
 def multiply(
@@ -361,7 +358,7 @@ def sum_in_order(x: ArrayLike, fmt: Format) -> Any:
     terms = _terms(x, fmt)
     total = np.zeros(terms.shape[:-1])
     for i in range(terms.shape[-1]):
-        total = add(total, terms[..., i], fmt)
+        total = _add(total, terms[..., i], fmt)
     return total
 
 
@@ -375,7 +372,7 @@ def sum_pairwise(x: ArrayLike, fmt: Format) -> Any:
         return np.zeros(terms.shape[:-1])[()]
     while terms.shape[-1] > 1:
         odd_one = terms[..., 2 * (terms.shape[-1] // 2) :]
-        pairs = add(terms[..., 0:-1:2], terms[..., 1::2], fmt)
+        pairs = _add(terms[..., 0:-1:2], terms[..., 1::2], fmt)
         terms = np.concatenate([pairs, odd_one], axis=-1)
     return terms[..., 0]
 
@@ -389,9 +386,9 @@ def sum_kahan(x: ArrayLike, fmt: Format) -> Any:
     total = np.zeros(terms.shape[:-1])
     lost = np.zeros(terms.shape[:-1])
     for i in range(terms.shape[-1]):
-        term = add(terms[..., i], lost, fmt)
-        new = add(total, term, fmt)
-        lost = add(term, -add(new, -total, fmt), fmt)
+        term = _add(terms[..., i], lost, fmt)
+        new = _add(total, term, fmt)
+        lost = _add(term, -_add(new, -total, fmt), fmt)  # what came in, minus what arrived
         total = new
     return total
 
@@ -443,6 +440,19 @@ def _to_whole(scaled: Floats, rounding: Rounding, generator: np.random.Generator
     return whole[rounding](scaled)
 
 
+def _add(
+    x: Floats,
+    y: Floats,
+    fmt: Format,
+    rounding: Rounding = "nearest",
+    generator: np.random.Generator | None = None,
+) -> Any:
+    """``add`` for two numbers that are in the format already."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = x + y if fmt == FP64 else _sum_to_odd(np.asarray(x), np.asarray(y))
+    return fmt.round(total, rounding, generator=generator)
+
+
 def _sum_to_odd(a: Floats, b: Floats) -> Floats:
     """a + b in float64; if inexact, the neighbour whose last bit is 1, on either side of it."""
     total = a + b
@@ -454,6 +464,7 @@ def _sum_to_odd(a: Floats, b: Floats) -> Floats:
 
 
 def _terms(x: ArrayLike, fmt: Format) -> Floats:
+    _check_arithmetic("fmt", fmt, "nearest")
     terms = np.asarray(fmt.round(x))
     if terms.ndim == 0:
         raise ValueError(f"x: takes an array of at least one dimension, got {x!r}")

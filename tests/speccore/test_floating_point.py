@@ -518,6 +518,15 @@ def test_swamping():
     assert set(draws) == {2048, 2050} and abs(draws.mean() - 2049) < 0.05  # 5 standard errors
 
 
+def test_operands_and_terms_are_rounded_to_the_format_first():
+    assert add(2049, 1, FP16) == 2048  # 2049 is 2048 in FP16
+    assert add(1, 2049, FP16) == 2048
+    assert multiply(2049, 3, FP16) == multiply(3, 2049, FP16) == 6144
+    for total in (sum_in_order, sum_pairwise, sum_kahan):
+        assert total([2049], FP16) == 2048
+        assert total([1, 2049.5], FP16) == add(1, 2050, FP16)
+
+
 # -- sums and dot products -------------------------------------------------------------------------
 
 
