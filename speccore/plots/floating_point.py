@@ -110,7 +110,7 @@ def number_lines(
         ax.set_xlim(*xlim)
     if subnormal_below:
         keys = [Patch(color=COLOURS[0], label="normal"), Patch(color=COLOURS[1], label="subnormal")]
-        ax.legend(handles=keys, loc="upper right", bbox_to_anchor=(1.0, 1.0 + 0.36 / len(rows)))
+        ax.legend(handles=keys, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
     ax.set(xlabel=xlabel, title=title)
     return ax
 
@@ -177,6 +177,7 @@ def magnitude_histogram(
     samples: Mapping[str, ArrayLike],
     formats: Mapping[str, Range],
     *,
+    xlim: tuple[float, float] | None = None,
     xlabel: str = "Magnitude, $\\log_2|x|$",
     title: str = "",
     ax: Axes | None = None,
@@ -186,6 +187,7 @@ def magnitude_histogram(
     Args:
         samples: label → numbers; zeros are left out.
         formats: name → its range, drawn as a bar over the histogram, subnormal numbers lighter.
+        xlim: whole numbers, the ends of the axis in powers of two; those of the samples if None.
     """
     ax = _axes(ax, (6.4, 3.8))
     logs = {}
@@ -193,14 +195,15 @@ def magnitude_histogram(
         sizes = np.abs(np.asarray(numbers, dtype=float).ravel())
         logs[label] = np.log2(sizes[sizes > 0])
     every = np.concatenate(list(logs.values()))
-    low, high = np.floor(every.min()), np.ceil(every.max()) + 1
+    low, high = xlim or (np.floor(every.min()), np.ceil(every.max()) + 1)
     tallest = 0.0
     for i, (label, sample) in enumerate(logs.items()):
         bins = np.arange(low, high + 1)
         share = np.histogram(sample, bins)[0] / len(sample) * 100
         tallest = max(tallest, share.max())
         ax.stairs(share, bins, fill=True, alpha=0.25, color=COLOURS[i % len(COLOURS)])
-        ax.stairs(share, bins, color=COLOURS[i % len(COLOURS)], label=label, linewidth=1.5)
+        outline = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
+        ax.stairs(share, bins, label=label, linewidth=1.5, **outline)
     for i, (name, reach) in enumerate(formats.items()):
         height = tallest * (1.12 + 0.1 * i)
         subnormal, normal, largest = np.clip(np.log2(reach), low, high)
