@@ -50,6 +50,7 @@ REPETITIONS = 2
 
 CONTROLS = (
     ".widget-hslider, .widget-vslider, .widget-dropdown, .widget-checkbox, .widget-button,"
+    ".widget-text,"
     ".widget-toggle-buttons, .widget-toggle-button:not(.widget-toggle-buttons *)"
 )
 
@@ -319,6 +320,8 @@ def _gestures(control: Locator):
         # On macOS the list that opens is the system's, out of reach of the page's keys.
         by_key = _choose_next if sys.platform == "darwin" else _open_and_press_arrow
         return [("keyboard", by_key), ("choice", _choose_next)]
+    if "widget-text" in classes:
+        return [("keyboard", _type_a_number)]
     return [("keyboard", _press_space), ("click", _click)]
 
 
@@ -360,6 +363,12 @@ def _open_and_press_arrow(dropdown: Locator) -> None:
     select.press("Space")
     for key in ("ArrowUp" if is_last else "ArrowDown", "Enter"):
         dropdown.page.keyboard.press(key)
+
+
+def _type_a_number(box: Locator) -> None:
+    field = box.locator("input")
+    field.fill("1" if field.input_value() != "1" else "2")
+    field.press("Enter")
 
 
 def _button(control: Locator) -> Locator:
