@@ -8,8 +8,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from rlcore.exercises.exercise import Exercise, listing
+from speccore.exercises import chapter_12
 
-EXERCISES: tuple[Exercise, ...] = ()
+EXERCISES: tuple[Exercise, ...] = (*chapter_12.EXERCISES,)
 
 check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})
 

@@ -1,3 +1,5 @@
 """Widgets of Parts III and IV; the mechanism, ``panel``, is that of ``rlcore.widgets``."""
 
-__all__: list[str] = []
+from speccore.widgets.mixed_precision import loss_scale
+
+__all__ = ["loss_scale"]
