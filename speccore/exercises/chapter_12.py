@@ -112,7 +112,7 @@ def _master_step_by(
     def wrong(
         master: Any, scaled_gradient: Any, scale: float, max_norm: float, learning_rate: float
     ) -> tuple[Any, Any]:
-        gradient = np.asarray(scaled_gradient, dtype=float)
+        gradient: Any = np.asarray(scaled_gradient, dtype=float)
         finite = np.isfinite(gradient)
         if skip and not finite.all():
             return master, np.float16(master).astype(float)
@@ -206,7 +206,7 @@ EXERCISES = (
             "clipping comes before unscaling: it must see the true gradients": _master_step_by(
                 clip_first=True
             ),
-            "one infinite gradient, and the whole step is skipped, not only that weight": _master_step_by(
+            "one infinite gradient skips the whole step, not only its weight": _master_step_by(
                 skip=False
             ),
             "nothing is clipped": _master_step_by(clip=False),
