@@ -76,7 +76,7 @@ def update_histogram(
             rounded away.
     """
     ax = _axes(ax, (6.4, 3.4))
-    edges = np.arange(-16.0, 8.5, 0.5)
+    edges = np.arange(-12.0, 12.5, 0.5)
     for i, (label, values) in enumerate(ratios.items()):
         found = np.asarray(values, dtype=float)
         found = np.clip(np.log2(found[found > 0]), edges[0], edges[-1] - 1e-9)
