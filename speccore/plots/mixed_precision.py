@@ -43,16 +43,16 @@ def gradient_histogram(
     ax = _axes(ax, (6.4, 3.6))
     edges = np.arange(limits[0], limits[1] + OCTAVE, OCTAVE)
     total = max(1, np.asarray(exact).size)
-    for values, name, colour, width in (
-        (exact, "FP32", "0.75", OCTAVE),
-        (stored, "as stored", COLOURS[0], 0.6 * OCTAVE),
-    ):
+    looks: tuple[tuple[ArrayLike, str, dict[str, Any]], ...] = (
+        (exact, "FP32", {"color": "0.72"}),
+        (stored, "as stored", {"facecolor": f"{COLOURS[0]}80", "edgecolor": COLOURS[0]}),
+    )
+    for values, name, style in looks:
         magnitudes = np.abs(np.asarray(values, dtype=float))
         found = magnitudes[(magnitudes > 0) & np.isfinite(magnitudes)]
         inside = np.clip(np.log2(found), edges[0], edges[-1] - 1e-9)
         counts, _ = np.histogram(inside, edges)
-        share = 100 * counts / total
-        ax.bar(edges[:-1] + OCTAVE / 2, share, width, label=name, color=colour)
+        ax.stairs(100 * counts / total, edges, fill=True, label=name, **style)
     low, subnormal, high = np.log2([tiny / 2, normal, largest])
     ax.axvspan(limits[0], low, color=COLOURS[1], alpha=0.15, label="flushed to zero", linewidth=0)
     ax.axvspan(low, subnormal, color=COLOURS[4], alpha=0.15, label="digits missing", linewidth=0)
