@@ -45,7 +45,7 @@ FULL = "FP32"
 _PRODUCT = "a sum of products: factors of 16 bits, summed in FP32 by the hardware, rounded once"
 _EXPONENTIAL = "exponentials overflow, and their sum swamps small terms"
 _SUM = "a sum of many terms: each addition would round"
-_LOSS = "a logarithm and a mean over all tokens: the one number that everything follows from"
+_LOSS = "a mean over all tokens: the one number from which every gradient follows"
 
 OPERATIONS: Mapping[str, tuple[str, str]] = {
     "linear": (LOW, _PRODUCT),

@@ -242,7 +242,7 @@ def rotary_factors(positions: Tensor, config: TransformerConfig) -> Tensor:
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn each pair (x_i, x_{i+D/2}) by its angle, in FP32.
+    """Turn each pair (x_i, x_{i+D/2}) by its angle; the factors' FP32 wins over 16 bits.
 
     The pairs are those of Llama as it is published; the paper pairs neighbours, which is the same
     up to the order of the columns of the weights.
@@ -252,7 +252,7 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
         rotation: what ``rotary_factors`` returns.
     """
     cos, sin = rotation
-    first, second = x.float().chunk(2, dim=-1)  # (B, heads, T, D/2) each
+    first, second = x.chunk(2, dim=-1)  # (B, heads, T, D/2) each
     turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
     return turned.type_as(x)
 
