@@ -1,0 +1,1 @@
+"""Small language models: the transformer, its text and its training."""

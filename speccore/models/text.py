@@ -1,0 +1,158 @@
+"""Text for the models: bytes as tokens, and Python's own standard library as the corpus.
+
+The standard library's sources lie on every machine that can run the course, so nothing has to be
+downloaded. They differ between versions of Python: ``Corpus.sha256`` says which text a result
+belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sysconfig
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlcore.validation import check_count
+
+# Tests and data are no prose; the last two are packages of others, in whatever state.
+LEFT_OUT = {
+    "__pycache__",
+    "encodings",
+    "idlelib",
+    "lib2to3",
+    "pydoc_data",
+    "test",
+    "tests",
+    "turtledemo",
+    "dist-packages",
+    "site-packages",
+}
+
+
+class ByteTokenizer:
+    """Text as its UTF-8 bytes: 256 token ids, every text possible, nothing to learn."""
+
+    vocab_size = 256
+    end_of_text = 0
+    """The byte 0, which no Python source contains; it stands after each file of a corpus."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text."""
+        return list(text.encode("utf-8"))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids; bytes that are no UTF-8, such as half a letter, become �.
+
+        Raises:
+            ValueError: an id outside 0 … 255.
+        """
+        wrong = [each for each in ids if not 0 <= each < self.vocab_size]
+        if wrong:
+            raise ValueError(f"ids: takes numbers from 0 to 255, got {wrong[0]}")
+        return bytes(ids).decode("utf-8", errors="replace")
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Text as bytes, split by file."""
+
+    train: Tensor
+    """(N,) uint8, the files one after the other, each ended by ``ByteTokenizer.end_of_text``."""
+    validation: Tensor
+    """(M,) uint8, from other files."""
+    train_files: tuple[str, ...]
+    """Names relative to the library, in order."""
+    validation_files: tuple[str, ...]
+    sha256: str
+    """Of all names and contents, in hexadecimal digits."""
+
+
+def standard_library(*, validation: float = 0.1) -> Corpus:
+    """The sources of this Python's standard library, without its tests.
+
+    A file's side is drawn from its name (CRC-32), so it is the same with every version of Python.
+
+    Args:
+        validation: share of the files held out, in (0, 1).
+
+    Raises:
+        ValueError: a share outside (0, 1).
+        FileNotFoundError: this Python has no sources beside it.
+    """
+    if not 0 < validation < 1:
+        raise ValueError(f"validation: takes a number in (0, 1), got {validation!r}")
+    root = Path(sysconfig.get_path("stdlib"))
+    names = sorted(
+        name for path in root.rglob("*.py") if _belongs(name := path.relative_to(root).as_posix())
+    )
+    if not names:
+        raise FileNotFoundError("standard_library: this Python has no sources (*.py) beside it")
+    digest = hashlib.sha256()
+    parts: dict[bool, list[bytes]] = {False: [], True: []}
+    files: dict[bool, list[str]] = {False: [], True: []}
+    for name in names:
+        content = (root / name).read_bytes().replace(b"\r\n", b"\n") + b"\0"
+        digest.update(name.encode() + b"\0" + content)
+        held_out = zlib.crc32(name.encode()) < validation * 2**32
+        parts[held_out].append(content)
+        files[held_out].append(name)
+    train, held = (_as_tensor(b"".join(parts[side])) for side in (False, True))
+    return Corpus(train, held, tuple(files[False]), tuple(files[True]), digest.hexdigest())
+
+
+def language_reference() -> Tensor:
+    """(N,) uint8: the chapters of the language reference that ``help()`` shows, English prose."""
+    return _as_tensor("\n".join(topics.values()).encode())
+
+
+def _as_tensor(content: bytes) -> Tensor:
+    return torch.from_numpy(np.frombuffer(content, dtype=np.uint8).copy())
+
+
+def _belongs(name: str) -> bool:
+    *folders, file = name.split("/")
+    # What the build wrote about this machine is no part of the library.
+    built = file.startswith("_sysconfigdata") or any(each.startswith("config-") for each in folders)
+    return not (built or LEFT_OUT & set(folders))
+
+
+def batches(
+    text: Tensor, *, batch: int, length: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless random windows of a text: inputs, and the same shifted by one token as targets.
+
+    Args:
+        text: (N,) token ids.
+        batch: B, windows a batch.
+        length: T, tokens a window.
+        generator: where the windows' places come from.
+
+    Yields:
+        (B, T) int64 inputs and (B, T) int64 targets.
+
+    Raises:
+        ValueError: a text that is not longer than one window.
+    """
+    check_count("batch", batch)
+    check_count("length", length)
+    if text.dim() != 1 or len(text) <= length:
+        raise ValueError(
+            f"text: takes more than length = {length} tokens in a row, got {tuple(text.shape)}"
+        )
+    return _windows(text, batch, length, generator)
+
+
+def _windows(
+    text: Tensor, batch: int, length: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    while True:
+        starts = torch.randint(len(text) - length, (batch, 1), generator=generator)
+        window = text[starts + torch.arange(length + 1)].long()  # (B, T + 1)
+        yield window[:, :-1], window[:, 1:]

@@ -1,0 +1,265 @@
+"""The decoder-only language model of the course: one class for toy and real sizes.
+
+The architecture is that of Llama (Touvron et al. 2023): RMSNorm before each layer, rotary
+positions, grouped-query attention, SwiGLU. Shapes: B sequences of T tokens, V token ids, C numbers
+a token (the width), H heads of D = C / H numbers each, K key/value heads, F inside the feed-forward
+layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rlcore.validation import check_count, check_positive
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The sizes of a model.
+
+    Raises:
+        TypeError, ValueError: a size that is no whole number >= 1, or sizes that do not fit
+            together.
+    """
+
+    vocab_size: int
+    """V, number of token ids."""
+    layers: int
+    """Number of blocks."""
+    width: int
+    """C, numbers a token; a multiple of 2 · heads, since rotary positions turn pairs."""
+    heads: int
+    """H, query heads."""
+    kv_heads: int
+    """K, key and value heads, a divisor of ``heads``; equal to it for ordinary attention."""
+    hidden: int
+    """F, numbers a token inside the feed-forward layer."""
+    context: int
+    """The longest sequence; positions run from 0 to context − 1."""
+    rope_theta: float = 10_000.0
+    """θ, the base of the rotary frequencies."""
+    norm_eps: float = 1e-5
+    """ε of RMSNorm."""
+    tied: bool = True
+    """Whether the embedding matrix is also the output head."""
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "layers", "width", "heads", "kv_heads", "hidden", "context"):
+            check_count(name, getattr(self, name))
+        check_positive("rope_theta", self.rope_theta)
+        check_positive("norm_eps", self.norm_eps)
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"width: takes a multiple of 2 · heads = {2 * self.heads}, got {self.width}"
+            )
+        if self.heads % self.kv_heads:
+            raise ValueError(
+                f"kv_heads: takes a divisor of heads = {self.heads}, got {self.kv_heads}"
+            )
+
+    @property
+    def head_width(self) -> int:
+        """D = C / H."""
+        return self.width // self.heads
+
+    @property
+    def parameters(self) -> int:
+        """V·C (twice if untied) + C + layers · (2·C² + 2·C·K·D + 3·C·F + 2·C)."""
+        attention = 2 * self.width**2 + 2 * self.width * self.kv_heads * self.head_width
+        block = attention + 3 * self.width * self.hidden + 2 * self.width
+        embeddings = (1 if self.tied else 2) * self.vocab_size * self.width
+        return embeddings + self.width + self.layers * block
+
+
+class Transformer(nn.Module):
+    """A causal language model: p(next token | tokens so far) = softmax(logits).
+
+    Args:
+        config: the sizes.
+        seed: of the initial weights, normal with standard deviation 0.02, divided by
+            √(2 · layers) for the maps that write into the residual stream (Radford et al. 2019,
+            section 2.3).
+    """
+
+    def __init__(self, config: TransformerConfig, *, seed: int = 0) -> None:
+        super().__init__()
+        check_count("seed", seed, minimum=0)
+        self.config = config
+        # The layers draw weights of their own before ours; that must not move the reader's stream.
+        with torch.random.fork_rng(devices=[]):
+            self.embedding = nn.Embedding(config.vocab_size, config.width)
+            self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+            self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+            if not config.tied:
+                self.head = nn.Linear(config.width, config.vocab_size, bias=False)
+        generator = torch.Generator().manual_seed(seed)
+        residual = 0.02 / (2 * config.layers) ** 0.5
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                std = (
+                    residual if name.endswith(("attention.output.weight", "down.weight")) else 0.02
+                )
+                nn.init.normal_(weight, std=std, generator=generator)
+
+    def forward(
+        self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Logits of the token after each token.
+
+        Args:
+            tokens: (B, T) token ids.
+            positions: (T,) or (B, T) place of each token in its sequence; 0 … T − 1 if None.
+            mask: (T, T) or (B, T, T), True where a token (row) may look at a token (column);
+                each looks at itself and what came before if None.
+
+        Returns:
+            (B, T, V).
+
+        Raises:
+            TypeError: ``tokens`` that are no tensor of int64 or int32.
+            ValueError: ids outside the vocabulary, more tokens than the context, positions beyond
+                it, shapes that do not fit.
+        """
+        positions, mask = self._checked(tokens, positions, mask)
+        rotation = rotary_factors(positions, self.config)
+        x = self.embedding(tokens)  # (B, T, C)
+        for block in self.blocks:
+            x = block(x, rotation, mask)
+        weight = self.embedding.weight if self.config.tied else self.head.weight
+        return F.linear(self.norm(x), weight)  # (B, T, V)
+
+    def _checked(
+        self, tokens: Tensor, positions: Tensor | None, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Positions and mask in the shapes that the blocks take."""
+        if not isinstance(tokens, Tensor) or tokens.dtype not in (torch.int64, torch.int32):
+            kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
+            raise TypeError(f"tokens: takes a tensor of int64 or int32, got {kind}")
+        if tokens.dim() != 2 or not tokens.numel():
+            raise ValueError(f"tokens: takes shape (B, T), got {tuple(tokens.shape)}")
+        batch, length = tokens.shape
+        _check_range("tokens", tokens, self.config.vocab_size)
+        if length > self.config.context:
+            raise ValueError(
+                f"tokens: takes at most context = {self.config.context} a sequence, got {length}"
+            )
+        if positions is None:
+            positions = torch.arange(length, device=tokens.device)
+        elif positions.shape not in ((length,), (batch, length)):
+            raise ValueError(
+                f"positions: takes shape ({length},) or ({batch}, {length}), "
+                f"got {tuple(positions.shape)}"
+            )
+        else:
+            _check_range("positions", positions, self.config.context)
+        if mask is not None:
+            if mask.dtype != torch.bool:
+                raise TypeError(f"mask: takes a tensor of bool, got {mask.dtype}")
+            square = (length, length)
+            if mask.shape not in (square, (batch, *square)):
+                raise ValueError(
+                    f"mask: takes shape {square} or {(batch, *square)}, got {tuple(mask.shape)}"
+                )
+            mask = mask.unsqueeze(-3)  # the same for all heads
+        return positions, mask
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+        self.attention = Attention(config)
+        self.feed_forward_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor | None) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), rotation, mask)
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+
+class Attention(nn.Module):
+    """softmax(q kᵀ / √D) v for each head; H / K query heads share one key and value head.
+
+    Vaswani et al. 2017, equation 1; shared keys and values: Ainslie et al. 2023.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.head_width = config.head_width
+        self.sharing = config.heads // config.kv_heads
+        narrow = config.kv_heads * config.head_width
+        self.query = nn.Linear(config.width, config.width, bias=False)
+        self.key = nn.Linear(config.width, narrow, bias=False)
+        self.value = nn.Linear(config.width, narrow, bias=False)
+        self.output = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor | None) -> Tensor:
+        q = rotate(self._heads(self.query(x)), rotation)  # (B, H, T, D)
+        k = rotate(self._heads(self.key(x)), rotation)  # (B, K, T, D)
+        v = self._heads(self.value(x))  # (B, K, T, D)
+        k = k.repeat_interleave(self.sharing, dim=1)  # (B, H, T, D)
+        v = v.repeat_interleave(self.sharing, dim=1)  # (B, H, T, D)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        return self.output(y.transpose(1, 2).flatten(2))  # (B, T, C)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], -1, self.head_width).transpose(1, 2)
+
+
+class FeedForward(nn.Module):
+    """down(SiLU(gate(x)) · up(x)), SwiGLU (Shazeer 2020, equation 6)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gate = nn.Linear(config.width, config.hidden, bias=False)
+        self.up = nn.Linear(config.width, config.hidden, bias=False)
+        self.down = nn.Linear(config.hidden, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+def rotary_factors(positions: Tensor, config: TransformerConfig) -> Tensor:
+    """cos and sin of position · θ^(−2i/D) for i = 0 … D/2 − 1 (Su et al. 2021, equation 15).
+
+    Always in FP32: an angle of a few hundred radians has no digits left in 16 bits.
+
+    Args:
+        positions: (T,) or (B, T).
+
+    Returns:
+        (2, 1, T, D/2) or (2, B, 1, T, D/2): cos first, then sin, with an axis for the heads.
+    """
+    exponents = torch.arange(0, config.head_width, 2, device=positions.device) / config.head_width
+    angles = positions.unsqueeze(-1) * config.rope_theta**-exponents
+    return torch.stack((angles.cos(), angles.sin())).unsqueeze(-3)
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Turn each pair (x_i, x_{i+D/2}) by its angle; the factors' FP32 wins over 16 bits.
+
+    The pairs are those of Llama as it is published; the paper pairs neighbours, which is the same
+    up to the order of the columns of the weights.
+
+    Args:
+        x: (B, heads, T, D).
+        rotation: what ``rotary_factors`` returns.
+    """
+    cos, sin = rotation
+    first, second = x.chunk(2, dim=-1)  # (B, heads, T, D/2) each
+    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    return turned.type_as(x)
+
+
+def _check_range(name: str, ids: Tensor, limit: int) -> None:
+    low, high = (int(each) for each in torch.aminmax(ids))
+    if low < 0 or high >= limit:
+        raise ValueError(
+            f"{name}: takes numbers from 0 to {limit - 1}, got {low if low < 0 else high}"
+        )
