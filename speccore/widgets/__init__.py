@@ -1,5 +1,8 @@
 """Widgets of Parts III and IV; the mechanism, ``panel``, is that of ``rlcore.widgets``."""
 
+from speccore.widgets.floating_point import bit_explorer
+from speccore.widgets.memory_overlap import memory_overlap
+from speccore.widgets.mixed_precision import loss_scale
 from speccore.widgets.modules import dropout_switch
 
-__all__ = ["dropout_switch"]
+__all__ = ["bit_explorer", "dropout_switch", "loss_scale", "memory_overlap"]
