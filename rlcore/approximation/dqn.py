@@ -29,9 +29,7 @@ a copy of θ that lags behind it.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -47,12 +45,11 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from rlcore.checkpoint import load_arrays, save_arrays
 from rlcore.environments import as_environment
 from rlcore.mdp import TabularMDP
 from rlcore.simulation import ENDLESS, NEVER_ENDS, Problem
@@ -685,15 +682,8 @@ class Run:
         metadata = {
             "settings": self._settings(),
             "counters": json.dumps(counters),
-            "sha256": _digest(arrays),
         }
-        path = Path(path)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            unfinished.write_bytes(save(arrays, metadata))
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        save_arrays(path, arrays, metadata)
 
     def load(self, path: str | Path) -> None:
         """Go on from a checkpoint.
@@ -702,15 +692,7 @@ class Run:
             FileNotFoundError: there is no such file.
             ValueError: the file is damaged, or the checkpoint of a run with other settings.
         """
-        damaged = f"resume: takes a checkpoint of dqn; {path} is none, or damaged"
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError:
-            raise ValueError(damaged) from None
-        if metadata.get("sha256") != _digest(arrays):
-            raise ValueError(damaged)
+        arrays, metadata = load_arrays(path, "resume")
         saved = json.loads(metadata["settings"])
         for name, value in json.loads(self._settings()).items():
             if saved[name] != value:
@@ -742,11 +724,3 @@ class Run:
 
 def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()

@@ -309,7 +309,7 @@ class MixedPrecision:
         """Let the optimiser change the weights; returns the share of updates that were lost."""
         if self.precision.master_weights:
             optimizer.step()
-            self._store()
+            self.store()
             return 0.0
         # The update is computed in FP32, but from the stored weights and for them alone: what
         # their format cannot hold is gone before the next step.
@@ -318,10 +318,10 @@ class MixedPrecision:
         before = [master.clone() for master in self.masters]
         optimizer.step()
         wanted = [after - old for after, old in zip(self.masters, before, strict=True)]
-        self._store()
+        self.store()
         return lost_updates(before, wanted, self.weights)
 
-    def _store(self) -> None:
+    def store(self) -> None:
         """Round the masters to the weights that the model computes with."""
         for weight, master in zip(self.weights, self.masters, strict=True):
             if master is not weight:

@@ -124,13 +124,30 @@ class Transformer(nn.Module):
             ValueError: ids outside the vocabulary, more tokens than the context, positions beyond
                 it, shapes that do not fit.
         """
+        return self.logits(self.features(tokens, positions, mask)[-1])
+
+    def features(
+        self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None
+    ) -> list[Tensor]:
+        """What stands in the residual stream before the first block and after each.
+
+        Args:
+            tokens, positions, mask: as of ``forward``.
+
+        Returns:
+            layers + 1 tensors (B, T, C).
+        """
         positions, mask = self._checked(tokens, positions, mask)
         rotation = rotary_factors(positions, self.config)
-        x = self.embedding(tokens)  # (B, T, C)
+        features = [self.embedding(tokens)]  # (B, T, C)
         for block in self.blocks:
-            x = block(x, rotation, mask)
+            features.append(block(features[-1], rotation, mask))
+        return features
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(B, T, C) features of a layer → (B, T, V): the last norm, then the output head."""
         weight = self.embedding.weight if self.config.tied else self.head.weight
-        return F.linear(self.norm(x), weight)  # (B, T, V)
+        return F.linear(self.norm(features), weight)
 
     def _checked(
         self, tokens: Tensor, positions: Tensor | None, mask: Tensor | None

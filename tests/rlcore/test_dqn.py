@@ -412,13 +412,13 @@ def test_checkpoints_of_other_runs_and_damaged_files_are_refused(tmp_path):
         dqn(env, steps=200, gamma=0.9, resume=path, **few)
     whole = path.read_bytes()
     path.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])
-    with pytest.raises(ValueError, match=r"resume: takes a checkpoint of dqn; .* or damaged"):
+    with pytest.raises(ValueError, match=r"resume: takes a checkpoint .* or damaged"):
         dqn(env, steps=200, resume=path, **few)
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"resume: takes a checkpoint of dqn; .* or damaged"):
+    with pytest.raises(ValueError, match=r"resume: takes a checkpoint .* or damaged"):
         dqn(env, steps=200, resume=path, **few)
     save_file({"x": np.zeros(2)}, path)
-    with pytest.raises(ValueError, match=r"resume: takes a checkpoint of dqn; .* or damaged"):
+    with pytest.raises(ValueError, match=r"resume: takes a checkpoint .* or damaged"):
         dqn(env, steps=200, resume=path, **few)
     with pytest.raises(FileNotFoundError):
         dqn(env, steps=200, resume=tmp_path / "nothing", **few)

@@ -1,9 +1,10 @@
 """The trainer learns, the same on every run, by the schedule that it states."""
 
+import copy
 import json
 import math
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -19,7 +20,13 @@ from speccore.foundations.mixed_precision import (
 )
 from speccore.models import five_ways
 from speccore.models.text import batches
-from speccore.models.training import evaluate, learning_rate_at, next_token_loss, train
+from speccore.models.training import (
+    early_exit_loss,
+    evaluate,
+    learning_rate_at,
+    next_token_loss,
+    train,
+)
 from speccore.models.transformer import Transformer, TransformerConfig
 
 CONFIG = TransformerConfig(
@@ -74,6 +81,55 @@ def test_the_same_seeds_give_the_same_run():
     assert np.array_equal(runs[0][0], runs[1][0])
     assert torch.equal(runs[0][1], runs[1][1])
     assert not np.array_equal(runs[0][0], runs[2][0])
+
+
+class Stopped(Exception):
+    """What ends a run before its time."""
+
+
+def stopped_after(count, stream):
+    for _ in range(count):
+        yield next(stream)
+    raise Stopped
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss": partial(early_exit_loss, exits=(1,), weight=0.3)},
+        {"precision": replace(PURE_FP16, simulate=True)},
+        {"precision": FP16_MASTER, "loss_scale": LossScale(2.0**20, interval=7), "accumulate": 2},
+    ],
+    ids=["fp32, early exit", "pure fp16", "fp16, scaled"],
+)
+def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(settings, tmp_path):
+    config = replace(CONFIG, layers=2)
+    settings = {**SETTINGS, "steps": 30, **settings}
+    whole, first, second = (Transformer(config) for _ in range(3))
+    wanted = train(whole, stream(), **copy.deepcopy(settings))
+    saving = {"checkpoint": tmp_path / "run.safetensors", "checkpoint_every": 5}
+    count = 17 * settings.get("accumulate", 1)
+    with pytest.raises(Stopped):
+        train(first, stopped_after(count, stream()), **copy.deepcopy(settings), **saving)
+    found = train(second, stream(), **copy.deepcopy(settings), **saving)
+    assert all(map(torch.equal, whole.parameters(), second.parameters()))
+    for name, values in vars(wanted).items():
+        assert np.array_equal(values, vars(found)[name]), name
+    with pytest.raises(ValueError, match="checkpoint: takes one of a run with the same arguments"):
+        train(second, stream(), **copy.deepcopy(settings) | {"learning_rate": 0.01}, **saving)
+
+
+def test_an_early_exit_predicts_with_its_own_layers_and_the_shared_head():
+    model, batch = Transformer(replace(CONFIG, layers=2)), next(stream())
+    tokens, targets = batch
+    final, exit_1 = (
+        F.cross_entropy(model.logits(model.features(tokens)[n]).flatten(0, 1), targets.flatten())
+        for n in (2, 1)
+    )
+    loss = early_exit_loss(batch, exits=(1,), weight=0.3)(model)
+    assert torch.allclose(loss, final + 0.3 * exit_1)
+    assert torch.equal(next_token_loss(batch)(model), final)
+    assert torch.equal(model.logits(model.features(tokens)[-1]), model(tokens))
 
 
 def test_fp32_is_the_loop_that_everyone_writes():
