@@ -116,7 +116,12 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(settings, tmp_path):
     for name, values in vars(wanted).items():
         assert np.array_equal(values, vars(found)[name]), name
     with pytest.raises(ValueError, match="checkpoint: takes one of a run with the same arguments"):
-        train(second, stream(), **copy.deepcopy(settings) | {"learning_rate": 0.01}, **saving)
+        train(
+            Transformer(config),
+            stream(),
+            **copy.deepcopy(settings) | {"learning_rate": 0.01},
+            **saving,
+        )
 
 
 def test_an_early_exit_predicts_with_its_own_layers_and_the_shared_head():
