@@ -1,1 +1,4 @@
-"""PyTorch foundations, small language models, fast decoding: Parts III and IV, in preparation."""
+"""PyTorch and floating point (Part III), small language models and fast decoding (Part IV).
+
+Part IV is in preparation.
+"""

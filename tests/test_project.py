@@ -100,12 +100,13 @@ def test_readme_lists_every_chapter_by_its_title():
 
 
 def test_readme_code_prints_what_readme_says():
-    blocks = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", README, flags=re.DOTALL)
-    code, promised = blocks.groups()
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
-    assert printed.getvalue() == promised
+    blocks = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) == README.count("```python")
+    for code, promised in blocks:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "README.md", "exec"), {})
+        assert printed.getvalue() == promised
 
 
 def test_no_file_names_a_machine_or_a_package_registry():

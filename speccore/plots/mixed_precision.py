@@ -27,6 +27,7 @@ def gradient_histogram(
     largest: float,
     limits: tuple[float, float] = (-44.0, 20.0),
     title: str = "",
+    legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Gradients in FP32 and as a narrow format has them, on the scale of its exponents.
@@ -39,6 +40,7 @@ def gradient_histogram(
         normal: its smallest normal number: below it, digits are missing.
         largest: its largest number.
         limits: of the horizontal axis, as exponents of two; what lies beyond is counted at the end.
+        legend: whether to explain the colours; once is enough in a row of figures.
     """
     ax = _axes(ax, (6.4, 3.6))
     edges = np.arange(limits[0], limits[1] + OCTAVE, OCTAVE)
@@ -61,7 +63,8 @@ def gradient_histogram(
     ax.set_xlim(*limits)
     ax.set(xlabel=r"$\log_2$ |scale $\times$ gradient|", ylabel="Share of gradients (%)")
     ax.set_title(title)
-    ax.legend(loc="upper left", fontsize=8)
+    if legend:
+        ax.legend(loc="upper left", fontsize=8)
     return ax
 
 
