@@ -204,34 +204,34 @@ class KVCache:
         return starts + torch.arange(count, device=device)
 
     def mask(self, count: int, mask: Tensor | None) -> Tensor | None:
-        """What ``count`` new tokens see: their row's columns, and each other as ``mask`` says.
+        """What ``count`` new tokens see of all columns, their own included.
 
         Args:
             count: T.
-            mask: (T, T) or (B, T, T), True where a token may look at another of the new ones;
-                each at itself and those before it if None.
+            mask: (T, S) or (B, T, S), True where a new token may look at one of the last S
+                columns; it sees all before these. If None: each sees all up to itself.
 
         Returns:
             What is added to the scores, 0 or −∞, of shape (T, longest length + T), or (B, 1, T,
             longest length + T); None if nothing is hidden, or if the cache is empty and ``mask``
             is None, where the plain causal mask is meant.
         """
-        longest = max(self._lengths)
-        if mask is None and not self._ragged and (count == 1 or not longest):
-            return None
-        device = self.keys.device
+        longest, device = max(self._lengths), self.keys.device
         if mask is None:
+            if not self._ragged and (count == 1 or not longest):
+                return None
             mask = torch.ones(count, count, dtype=torch.bool, device=device).tril()
+        stated = mask.shape[-1]
         if self._ragged:
             lengths = torch.tensor(self._lengths, device=device).view(-1, 1, 1)
             columns = torch.arange(longest + count, device=device)
             visible = (columns < lengths).repeat(1, count, 1)  # (B, T, longest + T)
-            new = lengths + torch.arange(count, device=device)  # (B, 1, T)
-            square = (self.batch, count, count)
-            visible.scatter_(2, new.expand(square), mask.expand(square))
+            last = lengths + torch.arange(count - stated, count, device=device)  # (B, 1, S)
+            where = (self.batch, count, stated)
+            visible.scatter_(2, last.expand(where), mask.expand(where))
         else:
-            visible = mask.new_ones(*mask.shape[:-1], longest + count)
-            visible[..., longest:] = mask
+            visible = mask.new_ones((*mask.shape[:-1], longest + count))
+            visible[..., -stated:] = mask
         added = torch.zeros(visible.shape, dtype=self.keys.dtype, device=device)
         added.masked_fill_(~visible, -torch.inf)
         return added if added.dim() == 2 else added.unsqueeze(1)  # the same for all heads

@@ -14,13 +14,15 @@ ones take their place.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from functools import cache
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speccore.models.transformer import Attention, FeedForward, Transformer, rotate
+from speccore.models.transformer import Attention, Block, FeedForward, Transformer, rotate
 
 WORTH_PACKING = 2**17
 """A call of oneDNN takes some 12 µs longer than an ordinary one: smaller matrices never win it
@@ -40,16 +42,16 @@ class PackedLinear(nn.Module):
 
     def __init__(self, *maps: nn.Module) -> None:
         super().__init__()
-        for each in maps:
-            weight = each.weight
+        weights = [cast(Tensor, each.weight).detach() for each in maps]
+        for weight in weights:
             if weight.dtype != torch.float32 or weight.device.type != "cpu":
                 raise TypeError(
                     f"maps: takes weights of torch.float32 on the CPU, "
                     f"got {weight.dtype} on {weight.device}"
                 )
-            if getattr(each, "bias", None) is not None:
-                raise TypeError("maps: takes layers without bias")
-        weight = torch.cat([each.weight.detach() for each in maps])  # (out, in)
+        if any(getattr(each, "bias", None) is not None for each in maps):
+            raise TypeError("maps: takes layers without bias")
+        weight = torch.cat(weights)  # (out, in)
         self.packed: Tensor | None = None
         if weight.numel() > WORTH_PACKING and onednn_packs():
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight)
@@ -91,7 +93,7 @@ def packed(model: Transformer) -> Transformer:
     if isinstance(model.head, PackedLinear):
         raise TypeError("model: takes one that is not packed yet")
     twin = copy.deepcopy(model).requires_grad_(False)
-    for block in twin.blocks:
+    for block in cast(Iterable[Block], twin.blocks):
         block.attention = _PackedAttention(block.attention)
         block.feed_forward = _PackedFeedForward(block.feed_forward)
     twin.head = PackedLinear(twin.embedding if twin.head is None else twin.head)

@@ -21,6 +21,7 @@ from rlcore.validation import check_count, check_positive
 
 if TYPE_CHECKING:
     from speccore.models.kv_cache import KVCache
+    from speccore.models.text import ByteTokenizer
 
 Extend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(B, K, T, D) new keys and values → those and all before, from a cache."""
@@ -92,7 +93,12 @@ class Transformer(nn.Module):
         seed: of the initial weights, normal with standard deviation 0.02, divided by
             √(2 · layers) for the maps that write into the residual stream (Radford et al. 2019,
             section 2.3).
+
+    Attributes:
+        tokenizer: what turns text into the model's token ids, for a model that has been loaded.
     """
+
+    tokenizer: ByteTokenizer | None = None
 
     def __init__(self, config: TransformerConfig, *, seed: int = 0) -> None:
         super().__init__()
@@ -129,9 +135,10 @@ class Transformer(nn.Module):
             positions: (T,) or (B, T) place of each token in its sequence; 0 … T − 1 if None, or
                 from the length of the row's cache on.
             mask: (T, T) or (B, T, T), True where a token (row) may look at a token (column);
-                each looks at itself and what came before if None.
-            cache: what came before these tokens, seen by all of them; they are added to it. No
-                gradients can be computed through it.
+                each looks at itself and what came before if None. With a cache (T, S) or (B, T,
+                S) with S >= T: the last S − T tokens of the cache come first.
+            cache: what came before these tokens; they are added to it. All of it is seen, except
+                what ``mask`` hides. No gradients can be computed through it.
 
         Returns:
             (B, T, V).
@@ -232,10 +239,12 @@ class Transformer(nn.Module):
         if mask is not None:
             if mask.dtype != torch.bool:
                 raise TypeError(f"mask: takes a tensor of bool, got {mask.dtype}")
-            square = (length, length)
-            if mask.shape not in (square, (batch, *square)):
+            cached = 0 if cache is None else min(cache.lengths)
+            seen = mask.shape[-1] if length <= mask.shape[-1] <= length + cached else length
+            shape = (length, seen)
+            if mask.shape not in (shape, (batch, *shape)):
                 raise ValueError(
-                    f"mask: takes shape {square} or {(batch, *square)}, got {tuple(mask.shape)}"
+                    f"mask: takes shape {shape} or {(batch, *shape)}, got {tuple(mask.shape)}"
                 )
         if layers is None:
             return self.config.layers
@@ -283,7 +292,7 @@ class Attention(nn.Module):
         self.query = nn.Linear(config.width, config.width, bias=False)
         self.key = nn.Linear(config.width, narrow, bias=False)
         self.value = nn.Linear(config.width, narrow, bias=False)
-        self.output = nn.Linear(config.width, config.width, bias=False)
+        self.output: nn.Module = nn.Linear(config.width, config.width, bias=False)
 
     def forward(
         self, x: Tensor, rotation: Tensor, mask: Tensor | None, extend: Extend | None = None
@@ -316,7 +325,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gate = nn.Linear(config.width, config.hidden, bias=False)
         self.up = nn.Linear(config.width, config.hidden, bias=False)
-        self.down = nn.Linear(config.hidden, config.width, bias=False)
+        self.down: nn.Module = nn.Linear(config.hidden, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.silu(self.gate(x)) * self.up(x))
