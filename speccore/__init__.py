@@ -2,3 +2,7 @@
 
 Part IV is in preparation.
 """
+
+from speccore.models.pretrained import available, load
+
+__all__ = ["available", "load"]

@@ -6,17 +6,28 @@ there if it was stopped, and leaves ``<name>.safetensors`` there for each model.
 
 from __future__ import annotations
 
+import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from speccore.foundations.mixed_precision import Loss
-from speccore.models.text import batches, standard_library
-from speccore.models.training import Batch, early_exit_loss, next_token_loss, train
+from speccore.models.pretrained import save
+from speccore.models.text import Corpus, batches, standard_library
+from speccore.models.training import (
+    Batch,
+    TrainingResult,
+    early_exit_loss,
+    evaluate,
+    next_token_loss,
+    train,
+)
 from speccore.models.transformer import Transformer, TransformerConfig
 
 
@@ -45,17 +56,18 @@ RECIPES: Mapping[str, Recipe] = {
         loss=partial(early_exit_loss, exits=(1, 2), weight=0.2),
     ),
 }
+VALIDATION_BATCHES = 32
+EVERY = 100  # steps that are averaged into one number of the card's curve
 
 
 def train_model(name: str, folder: Path) -> Transformer:
-    """Train a model, or take up its training; returns it with its final weights."""
+    """Train a model, or take up its training, and save it; returns it as it is saved."""
     recipe = RECIPES[name]
+    corpus = standard_library()
     model = Transformer(recipe.config, seed=recipe.seed)
-    text = standard_library().train
-    generator = torch.Generator().manual_seed(recipe.seed)
-    train(
+    result = train(
         model,
-        batches(text, batch=recipe.batch, length=recipe.config.context, generator=generator),
+        _windows(corpus.train, recipe),
         steps=recipe.steps,
         learning_rate=recipe.learning_rate,
         warmup=recipe.warmup,
@@ -63,7 +75,41 @@ def train_model(name: str, folder: Path) -> Transformer:
         checkpoint=folder / f"{name}.training.safetensors",
         progress=True,
     )
+    model.half().float()  # as readers will have it, so that this is what is judged
+    held_out = _windows(corpus.validation, recipe)
+    card = {
+        **card_of(recipe, corpus, result),
+        "validation_loss": round(evaluate(model, held_out, count=VALIDATION_BATCHES), 4),
+    }
+    save(model, name, card, folder=folder)
     return model
+
+
+def card_of(recipe: Recipe, corpus: Corpus, result: TrainingResult) -> dict[str, Any]:
+    """Where a model's weights come from; losses in nats a byte."""
+    loss = recipe.loss
+    how = loss if isinstance(loss, partial) else partial(loss)
+    averaged = [result.losses[i : i + EVERY].mean() for i in range(0, recipe.steps, EVERY)]
+    return {
+        "tokens": "bytes of UTF-8",
+        "text": "sources of Python's standard library, split by file",
+        "text_sha256": corpus.sha256,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "seed": recipe.seed,
+        "steps": recipe.steps,
+        "windows_a_step": recipe.batch,
+        "learning_rate": recipe.learning_rate,
+        "warmup": recipe.warmup,
+        "loss": {"name": how.func.__name__, **how.keywords},
+        "training_loss_every": EVERY,
+        "training_loss": [round(float(each), 4) for each in averaged],
+    }
+
+
+def _windows(text: Tensor, recipe: Recipe) -> Iterator[Batch]:
+    generator = torch.Generator().manual_seed(recipe.seed)
+    return batches(text, batch=recipe.batch, length=recipe.config.context, generator=generator)
 
 
 if __name__ == "__main__":

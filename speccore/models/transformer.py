@@ -8,13 +8,23 @@ layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rlcore.validation import check_count, check_positive
+
+if TYPE_CHECKING:
+    from speccore.models.kv_cache import KVCache
+    from speccore.models.text import ByteTokenizer
+
+Extend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(B, K, T, D) new keys and values → those and all before, from a cache."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,12 @@ class Transformer(nn.Module):
         seed: of the initial weights, normal with standard deviation 0.02, divided by
             √(2 · layers) for the maps that write into the residual stream (Radford et al. 2019,
             section 2.3).
+
+    Attributes:
+        tokenizer: what turns text into the model's token ids, for a model that has been loaded.
     """
+
+    tokenizer: ByteTokenizer | None = None
 
     def __init__(self, config: TransformerConfig, *, seed: int = 0) -> None:
         super().__init__()
@@ -94,6 +109,7 @@ class Transformer(nn.Module):
             self.embedding = nn.Embedding(config.vocab_size, config.width)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
             self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+            self.head: nn.Module | None = None  # if tied, the embedding
             if not config.tied:
                 self.head = nn.Linear(config.width, config.vocab_size, bias=False)
         generator = torch.Generator().manual_seed(seed)
@@ -106,53 +122,98 @@ class Transformer(nn.Module):
                 nn.init.normal_(weight, std=std, generator=generator)
 
     def forward(
-        self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: KVCache | None = None,
     ) -> Tensor:
         """Logits of the token after each token.
 
         Args:
             tokens: (B, T) token ids.
-            positions: (T,) or (B, T) place of each token in its sequence; 0 … T − 1 if None.
+            positions: (T,) or (B, T) place of each token in its sequence; 0 … T − 1 if None, or
+                from the length of the row's cache on.
             mask: (T, T) or (B, T, T), True where a token (row) may look at a token (column);
-                each looks at itself and what came before if None.
+                each looks at itself and what came before if None. With a cache (T, S) or (B, T,
+                S) with S >= T: the last S − T tokens of the cache come first.
+            cache: what came before these tokens; they are added to it. All of it is seen, except
+                what ``mask`` hides. No gradients can be computed through it.
 
         Returns:
             (B, T, V).
 
         Raises:
-            TypeError: ``tokens`` that are no tensor of int64 or int32.
-            ValueError: ids outside the vocabulary, more tokens than the context, positions beyond
-                it, shapes that do not fit.
+            TypeError: ``tokens`` that are no tensor of int64 or int32, a cache of another dtype.
+            ValueError: ids outside the vocabulary, more tokens than the context or the cache
+                hold, positions beyond the context, shapes that do not fit, a cache of another
+                configuration or batch.
+            RuntimeError: a cache, and gradients are on.
         """
-        return self.logits(self.features(tokens, positions, mask)[-1])
+        return self.logits(self.features(tokens, positions, mask, cache)[-1])
 
     def features(
-        self, tokens: Tensor, positions: Tensor | None = None, mask: Tensor | None = None
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: KVCache | None = None,
+        layers: int | None = None,
     ) -> list[Tensor]:
         """What stands in the residual stream before the first block and after each.
 
         Args:
-            tokens, positions, mask: as of ``forward``.
+            tokens, positions, mask, cache: as of ``forward``.
+            layers: stop after so many blocks, all if None. The others lack these tokens in their
+                cache until it has been rolled back and the tokens are read again.
 
         Returns:
             layers + 1 tensors (B, T, C).
         """
-        positions, mask = self._checked(tokens, positions, mask)
-        rotation = rotary_factors(positions, self.config)
+        layers = self._checked(tokens, positions, mask, cache, layers)
+        rotation, mask = self._context(tokens, positions, mask, cache)
         features = [self.embedding(tokens)]  # (B, T, C)
-        for block in self.blocks:
-            features.append(block(features[-1], rotation, mask))
+        if cache is not None:
+            cache.open(tokens.shape[1], layers)
+        for number, block in enumerate(self.blocks[:layers]):
+            extend = None if cache is None else partial(cache.append, number)
+            features.append(block(features[-1], rotation, mask, extend))
+        if cache is not None:
+            cache.close(tokens.shape[1], layers)
         return features
 
     def logits(self, features: Tensor) -> Tensor:
         """(B, T, C) features of a layer → (B, T, V): the last norm, then the output head."""
-        weight = self.embedding.weight if self.config.tied else self.head.weight
-        return F.linear(self.norm(features), weight)
+        features = self.norm(features)
+        if self.head is None:
+            return F.linear(features, self.embedding.weight)
+        return self.head(features)
+
+    def _context(
+        self, tokens: Tensor, positions: Tensor | None, mask: Tensor | None, cache: KVCache | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The rotary factors and the mask that the blocks take."""
+        length = tokens.shape[1]
+        if cache is not None:
+            if positions is None:
+                positions = cache.next_positions(length)
+            rotation = cache.rotation[:, 0, positions].unsqueeze(-3)
+            return rotation, cache.mask(length, mask)
+        if positions is None:
+            positions = torch.arange(length, device=tokens.device)
+        if mask is not None:
+            mask = mask.unsqueeze(-3)  # the same for all heads
+        return rotary_factors(positions, self.config), mask
 
     def _checked(
-        self, tokens: Tensor, positions: Tensor | None, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Positions and mask in the shapes that the blocks take."""
+        self,
+        tokens: Tensor,
+        positions: Tensor | None,
+        mask: Tensor | None,
+        cache: KVCache | None,
+        layers: int | None,
+    ) -> int:
+        """The number of layers to run, when all arguments are what they should be."""
         if not isinstance(tokens, Tensor) or tokens.dtype not in (torch.int64, torch.int32):
             kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
             raise TypeError(f"tokens: takes a tensor of int64 or int32, got {kind}")
@@ -160,29 +221,44 @@ class Transformer(nn.Module):
             raise ValueError(f"tokens: takes shape (B, T), got {tuple(tokens.shape)}")
         batch, length = tokens.shape
         _check_range("tokens", tokens, self.config.vocab_size)
-        if length > self.config.context:
+        if cache is not None:
+            self._check_cache(cache, batch)
+        before = 0 if cache is None or positions is not None else max(cache.lengths)
+        if before + length > self.config.context:
             raise ValueError(
-                f"tokens: takes at most context = {self.config.context} a sequence, got {length}"
+                f"tokens: takes at most context = {self.config.context} a sequence, "
+                f"got {before + length}"
             )
-        if positions is None:
-            positions = torch.arange(length, device=tokens.device)
-        elif positions.shape not in ((length,), (batch, length)):
-            raise ValueError(
-                f"positions: takes shape ({length},) or ({batch}, {length}), "
-                f"got {tuple(positions.shape)}"
-            )
-        else:
+        if positions is not None:
+            if positions.shape not in ((length,), (batch, length)):
+                raise ValueError(
+                    f"positions: takes shape ({length},) or ({batch}, {length}), "
+                    f"got {tuple(positions.shape)}"
+                )
             _check_range("positions", positions, self.config.context)
         if mask is not None:
             if mask.dtype != torch.bool:
                 raise TypeError(f"mask: takes a tensor of bool, got {mask.dtype}")
-            square = (length, length)
-            if mask.shape not in (square, (batch, *square)):
+            cached = 0 if cache is None else min(cache.lengths)
+            seen = mask.shape[-1] if length <= mask.shape[-1] <= length + cached else length
+            shape = (length, seen)
+            if mask.shape not in (shape, (batch, *shape)):
                 raise ValueError(
-                    f"mask: takes shape {square} or {(batch, *square)}, got {tuple(mask.shape)}"
+                    f"mask: takes shape {shape} or {(batch, *shape)}, got {tuple(mask.shape)}"
                 )
-            mask = mask.unsqueeze(-3)  # the same for all heads
-        return positions, mask
+        if layers is None:
+            return self.config.layers
+        if check_count("layers", layers, minimum=0) > self.config.layers:
+            raise ValueError(f"layers: takes a number from 0 to {self.config.layers}, got {layers}")
+        return layers
+
+    def _check_cache(self, cache: KVCache, batch: int) -> None:
+        if cache.config != self.config:
+            raise ValueError(f"cache: takes one for {self.config}, got one for {cache.config}")
+        if cache.batch != batch:
+            raise ValueError(f"cache: takes one of batch {batch}, got {cache.batch}")
+        if cache.keys.dtype != self.norm.weight.dtype:
+            raise TypeError(f"cache: takes one of {self.norm.weight.dtype}, got {cache.keys.dtype}")
 
 
 class Block(nn.Module):
@@ -195,8 +271,10 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
         self.feed_forward = FeedForward(config)
 
-    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor | None) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), rotation, mask)
+    def forward(
+        self, x: Tensor, rotation: Tensor, mask: Tensor | None, extend: Extend | None = None
+    ) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), rotation, mask, extend)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
@@ -214,16 +292,27 @@ class Attention(nn.Module):
         self.query = nn.Linear(config.width, config.width, bias=False)
         self.key = nn.Linear(config.width, narrow, bias=False)
         self.value = nn.Linear(config.width, narrow, bias=False)
-        self.output = nn.Linear(config.width, config.width, bias=False)
+        self.output: nn.Module = nn.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor | None) -> Tensor:
-        q = rotate(self._heads(self.query(x)), rotation)  # (B, H, T, D)
-        k = rotate(self._heads(self.key(x)), rotation)  # (B, K, T, D)
-        v = self._heads(self.value(x))  # (B, K, T, D)
-        k = k.repeat_interleave(self.sharing, dim=1)  # (B, H, T, D)
-        v = v.repeat_interleave(self.sharing, dim=1)  # (B, H, T, D)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+    def forward(
+        self, x: Tensor, rotation: Tensor, mask: Tensor | None, extend: Extend | None = None
+    ) -> Tensor:
+        q, k, v = self.project(x, rotation)  # (B, H, T, D), then (B, K, T, D) twice
+        if extend is None:
+            k, v = (each.repeat_interleave(self.sharing, dim=1) for each in (k, v))
+        else:
+            k, v = extend(k, v)  # (B, K, all so far, D), and not a copy a head
+        causal = mask is None and q.shape[2] == k.shape[2]
+        y = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=extend is not None
+        )
         return self.output(y.transpose(1, 2).flatten(2))  # (B, T, C)
+
+    def project(self, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys, both rotated, and values."""
+        q = rotate(self._heads(self.query(x)), rotation)
+        k = rotate(self._heads(self.key(x)), rotation)
+        return q, k, self._heads(self.value(x))
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], -1, self.head_width).transpose(1, 2)
@@ -236,7 +325,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gate = nn.Linear(config.width, config.hidden, bias=False)
         self.up = nn.Linear(config.width, config.hidden, bias=False)
-        self.down = nn.Linear(config.hidden, config.width, bias=False)
+        self.down: nn.Module = nn.Linear(config.hidden, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.silu(self.gate(x)) * self.up(x))
@@ -275,7 +364,7 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
 
 
 def _check_range(name: str, ids: Tensor, limit: int) -> None:
-    low, high = (int(each) for each in torch.aminmax(ids))
+    low, high = torch.stack(torch.aminmax(ids)).tolist()  # waits for the device once
     if low < 0 or high >= limit:
         raise ValueError(
             f"{name}: takes numbers from 0 to {limit - 1}, got {low if low < 0 else high}"

@@ -1,0 +1,108 @@
+"""The course's own models by name: weights in FP16 and a card that says where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlcore.checkpoint import load_arrays, save_arrays
+from speccore.models.packed_linear import PackedLinear
+from speccore.models.text import ByteTokenizer
+from speccore.models.transformer import Transformer, TransformerConfig
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+SUFFIX = ".safetensors"
+
+
+def available(*, folder: str | Path = CHECKPOINTS) -> tuple[str, ...]:
+    """Names that ``load`` knows, in order."""
+    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in Path(folder).glob(f"*{SUFFIX}")))
+
+
+def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
+    """A trained model in FP32, with its ``tokenizer``.
+
+    Args:
+        name: one of ``available()``.
+        folder: where the files are.
+
+    Raises:
+        ValueError: an unknown name, or a damaged file.
+    """
+    arrays, card = _read(name, folder)
+    try:
+        model = Transformer(TransformerConfig(**card["config"]))
+        model.load_state_dict({key: torch.from_numpy(each) for key, each in arrays.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"name: {name} is no model that this version can build: {error}") from None
+    model.tokenizer = ByteTokenizer()
+    return model
+
+
+def model_card(name: str, *, folder: str | Path = CHECKPOINTS) -> dict[str, Any]:
+    """What ``save`` was told about a model, and its configuration.
+
+    Args:
+        name, folder: as of ``load``.
+
+    Raises:
+        ValueError: an unknown name, or a damaged file.
+    """
+    return _read(name, folder)[1]
+
+
+def save(model: Transformer, name: str, card: Mapping[str, Any], *, folder: str | Path) -> Path:
+    """Write a model's weights, rounded to FP16, and its card into ``<folder>/<name>.safetensors``.
+
+    Args:
+        model: over bytes, not packed.
+        name: what ``load`` will be given.
+        card: all that a reader should know of its origin, of JSON's types.
+        folder: where the file goes.
+
+    Returns:
+        The file.
+
+    Raises:
+        TypeError: a packed model.
+        ValueError: another vocabulary than that of bytes; a weight that is no finite number in
+            FP16, whose largest is 65504.
+    """
+    if isinstance(model.head, PackedLinear):
+        raise TypeError("model: takes one that is not packed")
+    if model.config.vocab_size != ByteTokenizer.vocab_size:
+        raise ValueError(
+            f"model: takes one over {ByteTokenizer.vocab_size} bytes, got a vocabulary of "
+            f"{model.config.vocab_size}"
+        )
+    arrays = {key: each.detach().cpu().half().numpy() for key, each in model.state_dict().items()}
+    for key, each in arrays.items():
+        if not np.isfinite(each).all():
+            raise ValueError(f"model: takes weights that are finite in FP16, got others in {key}")
+    text = json.dumps({**card, "config": asdict(model.config)}, ensure_ascii=False)
+    path = Path(folder) / f"{name}{SUFFIX}"
+    save_arrays(path, arrays, {"card": text, "card_sha256": _digest(text)})
+    return path
+
+
+def _read(name: str, folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    known = available(folder=folder)
+    if name not in known:
+        raise ValueError(f"name: takes one of {', '.join(known) or 'none, as yet'}; got {name!r}")
+    path = Path(folder) / f"{name}{SUFFIX}"
+    arrays, metadata = load_arrays(path, "name")
+    text = metadata.get("card", "")
+    if metadata.get("card_sha256") != _digest(text):  # the arrays' hash does not cover it
+        raise ValueError(f"name: takes a model with its card; that of {path} is damaged or missing")
+    return arrays, json.loads(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,126 @@
+"""Packed maps and models compute what the ordinary ones compute."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from speccore.models import packed_linear
+from speccore.models.kv_cache import KVCache
+from speccore.models.packed_linear import WORTH_PACKING, PackedLinear, onednn_packs, packed
+from speccore.models.transformer import Transformer, TransformerConfig
+
+CONFIG = TransformerConfig(
+    vocab_size=700, layers=2, width=192, heads=6, kv_heads=2, hidden=704, context=32
+)
+SIZES = [(40, 24), (24, 40), (512, 260), (260, 512), (700, 192), (1, 30)]  # the middle two packed
+
+
+def layer(rows, columns, seed=0):
+    """Weights that are not yet those of any model: numbers of the size of 1."""
+    with torch.random.fork_rng(devices=[]):
+        map_ = nn.Linear(columns, rows, bias=False)
+    generator = torch.Generator().manual_seed(seed)
+    nn.init.normal_(map_.weight, generator=generator)
+    return map_
+
+
+def inputs(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=["packed", "fallback"])
+def either(request, monkeypatch):
+    if request.param == "fallback":
+        monkeypatch.setattr(packed_linear, "onednn_packs", lambda: False)
+    return request.param
+
+
+@pytest.mark.parametrize(("out", "width"), SIZES)
+def test_results_are_those_of_the_ordinary_layer(out, width, either):
+    map_ = layer(out, width)
+    ours = PackedLinear(map_)
+    should_pack = either == "packed" and out * width > WORTH_PACKING and onednn_packs()
+    assert (ours.packed is not None) == should_pack
+    with torch.inference_mode():
+        for rows in (1, 2, 3, 4, 5, 8, 9, 16, 17, 100):
+            x = inputs(rows, width)
+            expected = F.linear(x.double(), map_.weight.double())
+            # A sum of `width` products of normal numbers has this deviation; 2⁻²² of it, rounded.
+            close = {"rtol": 0, "atol": 40 * width**0.5 * 2**-22}
+            assert torch.allclose(ours(x).double(), expected, **close)
+            assert torch.allclose(ours(x.unsqueeze(0))[0].double(), expected, **close)
+
+
+def test_inputs_need_not_be_contiguous(either):
+    map_ = layer(512, 260)
+    ours, x = PackedLinear(map_), inputs(260, 7).t()
+    assert not x.is_contiguous()
+    with torch.inference_mode():
+        assert torch.allclose(ours(x), map_(x), rtol=0, atol=1e-3)
+
+
+def test_maps_of_one_input_stand_side_by_side(either):
+    one, other = layer(300, 260), layer(250, 260, seed=5)
+    x = inputs(1, 6, 260)
+    with torch.inference_mode():
+        found = PackedLinear(one, other)(x)
+        assert torch.allclose(found[..., :300], one(x), rtol=0, atol=1e-3)
+        assert torch.allclose(found[..., 300:], other(x), rtol=0, atol=1e-3)
+
+
+def test_later_changes_of_the_weights_do_not_reach_it():
+    map_ = layer(512, 260)
+    ours, x = PackedLinear(map_), inputs(1, 260)
+    with torch.inference_mode():
+        before = ours(x)
+    with torch.no_grad():
+        map_.weight.zero_()
+    with torch.inference_mode():
+        assert torch.equal(ours(x), before)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kv_heads", [1, 2, 6])
+def test_a_packed_model_has_the_same_logits(kv_heads, tied, either):
+    model = Transformer(replace(CONFIG, kv_heads=kv_heads, tied=tied))
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for weight in model.parameters():
+            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+    state = {name: each.clone() for name, each in model.state_dict().items()}
+    twin = packed(model)
+    tokens = torch.randint(700, (2, 20), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = model(tokens)
+        assert expected.std() > 0.5
+        assert torch.allclose(twin(tokens), expected, rtol=0, atol=1e-4)
+        cache = KVCache(twin.config, 2)
+        found = [twin(piece, cache=cache) for piece in tokens.split((9, 1, 1, 5, 4), dim=1)]
+        assert torch.allclose(torch.cat(found, dim=1), expected, rtol=0, atol=1e-4)
+        for one, other in zip(twin.features(tokens), model.features(tokens), strict=True):
+            assert torch.allclose(one, other, rtol=0, atol=1e-4)
+    assert all(torch.equal(each, state[name]) for name, each in model.state_dict().items())
+    assert not any(weight.requires_grad for weight in twin.parameters())
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_packing_leaves_the_global_stream_of_random_numbers_alone():
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    packed(Transformer(CONFIG))
+    onednn_packs.__wrapped__()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_what_cannot_be_packed_is_refused():
+    model = Transformer(CONFIG)
+    with pytest.raises(TypeError, match="model: takes one that is not packed yet"):
+        packed(packed(model))
+    with pytest.raises(TypeError, match=r"maps: takes weights of torch.float32 .* torch.float16"):
+        packed(copy.deepcopy(model).half())
+    with pytest.raises(TypeError, match="maps: takes layers without bias"):
+        PackedLinear(nn.Linear(3, 3))
