@@ -72,13 +72,21 @@ class Sampling:
             last = size - self.top_k
             law = _keep_from(law, np.partition(law, last, axis=-1)[..., last, None])
         if self.top_p is not None and self.top_p < 1.0:
-            falling = np.sort(law, axis=-1)[..., ::-1]
-            before = (falling.cumsum(axis=-1) < self.top_p).sum(axis=-1, keepdims=True)
-            last_kept = np.minimum(before, size - 1)
-            law = _keep_from(law, np.take_along_axis(falling, last_kept, axis=-1))
+            rows = law.reshape(-1, size)
+            smallest = [_smallest_of_nucleus(row, self.top_p) for row in rows]
+            law = _keep_from(law, np.reshape(smallest, (*law.shape[:-1], 1)))
         return law
 
 
 def _keep_from(law: Floats, smallest: Floats) -> Floats:
     kept = np.where(law >= smallest, law, 0.0)
     return kept / kept.sum(axis=-1, keepdims=True)
+
+
+def _smallest_of_nucleus(law: Floats, top_p: float) -> float:
+    """The smallest probability among the fewest most probable tokens that sum to top_p."""
+    # All tokens below (1 − top_p)/V together have less than 1 − top_p: the others are enough,
+    # and few, so that there is little to sort.
+    falling = np.sort(law[law >= (1.0 - top_p) / len(law)])[::-1]
+    count = int((falling.cumsum() < top_p).sum()) + 1
+    return float(falling[min(count, len(falling)) - 1])
