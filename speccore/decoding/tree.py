@@ -150,6 +150,16 @@ class Draft:
                 f"got {self.laws.shape}"
             )
 
+    def up_to(self, depth: int) -> Draft:
+        """The draft without the nodes below a depth; a rule that is lossless stays so."""
+        if not len(self.tree) or self.tree.depths.max() <= depth:
+            return self
+        kept = np.flatnonzero(self.tree.depths <= depth)
+        place = np.full(len(self.tree) + 1, ROOT)
+        place[kept + 1] = np.arange(len(kept))
+        tree = TokenTree(self.tree.tokens[kept], place[self.tree.parents[kept] + 1])
+        return Draft(tree, None if self.laws is None else self.laws[[0, *(kept + 1)]])
+
 
 def _as_indices(name: str, values: ArrayLike) -> NDArray[np.int64]:
     array = np.array(values)
@@ -165,3 +175,6 @@ def _as_indices(name: str, values: ArrayLike) -> NDArray[np.int64]:
 def _constant(array: NDArray[Scalar]) -> NDArray[Scalar]:
     array.setflags(write=False)
     return array
+
+
+NO_DRAFT = Draft(TokenTree([], []))

@@ -6,6 +6,7 @@ columns of each row count, so that rolling back is a number and what lies behind
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -83,6 +84,20 @@ class KVCache:
         config = self.config
         numbers = config.layers * self.batch * config.kv_heads * self.capacity * config.head_width
         return 2 * numbers * self.keys.element_size()
+
+    def row(self, number: int) -> KVCache:
+        """A cache of one row on the same memory, with a length of its own.
+
+        What is read with it does not count in this one, which will write over it.
+        """
+        if self.batch == 1 and number == 0:
+            return self
+        row = copy.copy(self)
+        row.batch = 1
+        row._columns = self._columns[:, :, number : number + 1]
+        row.keys, row.values = row._columns
+        row._lengths = row._before = row._complete = self._lengths[number : number + 1]
+        return row
 
     def roll_back(self, length: int | Sequence[int]) -> None:
         """Forget all columns from ``length`` on.

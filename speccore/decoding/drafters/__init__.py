@@ -1,0 +1,19 @@
+"""Where guesses come from: ``propose(context, …)`` returns a token tree and the laws it has."""
+
+from speccore.decoding.drafters.drafter import Drafter, NoDrafter
+from speccore.decoding.drafters.early_exit import EarlyExitDrafter
+from speccore.decoding.drafters.lookahead import JacobiDrafter, LookaheadDrafter
+from speccore.decoding.drafters.model import ModelDrafter, ModelTreeDrafter
+from speccore.decoding.drafters.ngram import DatastoreDrafter, NGramDrafter
+
+__all__ = [
+    "DatastoreDrafter",
+    "Drafter",
+    "EarlyExitDrafter",
+    "JacobiDrafter",
+    "LookaheadDrafter",
+    "ModelDrafter",
+    "ModelTreeDrafter",
+    "NGramDrafter",
+    "NoDrafter",
+]

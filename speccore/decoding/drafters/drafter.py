@@ -1,0 +1,101 @@
+"""What the loop asks of a drafter, and what it tells it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speccore.decoding.acceptance import Rule, Verdict, sample_and_descend
+from speccore.decoding.chance import SourceOfChance
+from speccore.decoding.sampling import Sampling
+from speccore.decoding.tree import NO_DRAFT, Draft
+from speccore.models.kv_cache import KVCache
+from speccore.models.transformer import Transformer
+
+
+@dataclass
+class Target:
+    """What a drafter may see of the model that it drafts for."""
+
+    model: Transformer
+    cache: KVCache
+    """Of one row: the keys and values of all committed tokens but the last. A drafter may read on
+    from there, but has to roll back what it has read."""
+
+
+class Drafter(ABC):
+    """Makes guesses. Its settings are its attributes; it may remember things about one text.
+
+    Attributes:
+        most_nodes: no draft has more.
+        lossless: a rule of ``acceptance`` that keeps the target's law with these drafts.
+    """
+
+    most_nodes: int
+    lossless: Rule = staticmethod(sample_and_descend)
+
+    @abstractmethod
+    def propose(
+        self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
+    ) -> Draft:
+        """Guesses for what follows, and the laws from which they were drawn.
+
+        Args:
+            context: all committed tokens, the prompt included.
+            sampling: how the target's tokens are drawn.
+            chance: where random choices come from.
+            target: the model that will check the guesses.
+        """
+
+    def begin(self, model: Transformer) -> Drafter:
+        """The same drafter for a new text of a model; itself, if it remembers nothing.
+
+        Raises:
+            ValueError: it cannot draft for this model.
+        """
+        return self
+
+    def observe(  # noqa: B027  (most drafters have nothing to learn)
+        self, draft: Draft, verdict: Verdict, logits: NDArray[np.float32]
+    ) -> None:
+        """Learn from a step.
+
+        Args:
+            draft: its own, as it was verified.
+            verdict: what was kept.
+            logits: (n + 1, V) of the target, after the root and after each node.
+        """
+
+
+class NoDrafter(Drafter):
+    """No guesses: plain decoding."""
+
+    most_nodes = 0
+
+    def propose(
+        self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
+    ) -> Draft:
+        """An empty draft."""
+        return NO_DRAFT
+
+
+def check_draft_model(draft: Transformer, target: Transformer) -> None:
+    """A model can draft for another one if it has the same tokens and reads as far.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    here, there = draft.config, target.config
+    if here.vocab_size != there.vocab_size:
+        raise ValueError(
+            f"drafter: takes a draft model with the target's vocabulary of {there.vocab_size}, "
+            f"got {here.vocab_size}"
+        )
+    if here.context < there.context:
+        raise ValueError(
+            f"drafter: takes a draft model with a context of {there.context}, as the target's, "
+            f"or more, got {here.context}"
+        )
