@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlcore.validation import check_count
+from rlcore.validation import Floats, check_count
 from speccore.decoding.acceptance import Rule, Verdict, greedy
 from speccore.decoding.chance import Chance, SourceOfChance
 from speccore.decoding.drafters.drafter import Drafter, NoDrafter, Target
@@ -300,7 +300,7 @@ def _read_prompts(model: Transformer, texts: Sequence[Text]) -> KVCache:
 
 
 @torch.inference_mode()
-def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> NDArray[np.float32]:
+def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> Floats:
     """One pass over the last token of each text and its draft.
 
     Returns:
@@ -325,7 +325,7 @@ def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> NDArra
         None if each is None else torch.from_numpy(each).to(there)
         for each in (tokens, positions, mask)
     ]
-    return model(*given, cache=cache).float().cpu().numpy()
+    return model(*given, cache=cache).double().cpu().numpy()
 
 
 def _ends(model: Transformer, stop: Sequence[str]) -> Ends:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from rlcore.validation import Floats
 from speccore.decoding.acceptance import Rule, Verdict, sample_and_descend
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.sampling import Sampling
@@ -59,7 +57,7 @@ class Drafter(ABC):
         return self
 
     def observe(  # noqa: B027  (most drafters have nothing to learn)
-        self, draft: Draft, verdict: Verdict, logits: NDArray[np.float32]
+        self, draft: Draft, verdict: Verdict, logits: Floats
     ) -> None:
         """Learn from a step.
 

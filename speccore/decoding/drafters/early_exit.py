@@ -53,7 +53,7 @@ class EarlyExitDrafter(Drafter):
         for _ in range(self.draft_length):
             given = torch.tensor([tokens[-1:]], device=cache.keys.device)
             features = model.features(given, cache=cache, layers=self.layers)[-1]
-            laws.append(sampling.law(model.logits(features)[0, 0].float().cpu().numpy()))
+            laws.append(sampling.law(model.logits(features)[0, 0].double().cpu().numpy()))
             tokens.append(chance.draw(laws[-1]))
         cache.roll_back(start)
         laws.append(laws[-1])  # after the last guess: never read

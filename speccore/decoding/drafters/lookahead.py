@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rlcore.validation import check_count
+from rlcore.validation import Floats, check_count
 from speccore.decoding.acceptance import Verdict
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.drafter import Drafter, Target
@@ -45,7 +42,7 @@ class JacobiDrafter(Drafter):
         missing = self.draft_length - len(self._guesses)
         return Draft(TokenTree.chain([*self._guesses, *[context[-1]] * missing]))
 
-    def observe(self, draft: Draft, verdict: Verdict, logits: NDArray[np.float32]) -> None:
+    def observe(self, draft: Draft, verdict: Verdict, logits: Floats) -> None:
         """The most probable tokens after the guesses behind the one that was rejected."""
         following = logits.argmax(axis=1).tolist()
         self._guesses = following[len(verdict.path) + 1 :]
@@ -97,7 +94,7 @@ class LookaheadDrafter(Drafter):
         self._proposed = len(tokens)
         return Draft(TokenTree(tokens, parents))
 
-    def observe(self, draft: Draft, verdict: Verdict, logits: NDArray[np.float32]) -> None:
+    def observe(self, draft: Draft, verdict: Verdict, logits: Floats) -> None:
         """Put the new n-grams into the pool, and move the window on by a row."""
         if len(draft.tree) < self._proposed:
             return  # cut short, as the text ends

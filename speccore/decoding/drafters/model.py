@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rlcore.validation import Floats, check_count, check_fraction
@@ -37,7 +36,7 @@ class Reader:
         """Those whose columns the cache holds."""
         self._committed = 0
 
-    def read(self, context: Sequence[int]) -> NDArray[np.float32]:
+    def read(self, context: Sequence[int]) -> Floats:
         """(V,) logits after a text that begins with the last one; guesses that came true stay."""
         common, last = self._committed, len(context) - 1
         while common < min(len(self.tokens), last) and self.tokens[common] == context[common]:
@@ -52,12 +51,12 @@ class Reader:
         tokens: Sequence[int],
         positions: Tensor | None = None,
         mask: Tensor | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> Floats:
         """(T, V) logits after each of some tokens more."""
         given = torch.tensor([tokens], device=self.cache.keys.device)
         logits = self.model(given, positions, mask, self.cache)
         self.tokens += tokens
-        return logits[0].float().cpu().numpy()
+        return logits[0].double().cpu().numpy()
 
     def forget(self, length: int) -> None:
         """Roll back to so many tokens."""
@@ -176,7 +175,7 @@ class ModelTreeDrafter(Drafter):
         return Draft(tree, None if sampling.temperature == 0 else np.stack(laws))
 
 
-def _most_probable(logits: NDArray[np.float32], count: int) -> list[int]:
+def _most_probable(logits: Floats, count: int) -> list[int]:
     count = min(count, len(logits))
     found = np.argpartition(-logits, count - 1)[:count]
     ordered: list[int] = found[np.argsort(-logits[found], kind="stable")].tolist()
