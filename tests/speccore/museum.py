@@ -36,9 +36,7 @@ def _normalised(law):
 # -- chains ----------------------------------------------------------------------------------------
 
 
-def _chain(
-    *, judge=lambda p, q, i: (p[i], q[i]), correct=None, finish=None, shared_uniform=False
-):
+def _chain(*, judge=lambda p, q, i: (p[i], q[i]), correct=None, finish=None, shared_uniform=False):
     """Leviathan's rule with a part of it replaced."""
 
     def rule(draft, p, chance):
@@ -135,7 +133,7 @@ def _greedy_draft_as_sampled(target, draft):
 def _bush(*, siblings, law_of, update):
     """Multi-round rejection with a part of it replaced.
 
-    ``law_of`` gives the law by which sibling k is judged; ``update`` what is left after a rejection.
+    ``law_of`` gives the law that judges sibling k; ``update`` what is left after a rejection.
     """
 
     def rule(draft, p, chance):
@@ -144,20 +142,18 @@ def _bush(*, siblings, law_of, update):
             left = p[node + 1]
             children = draft.tree.children(node)
             guesses = [int(draft.tree.tokens[child]) for child in children]
-            for k, child in enumerate(children):
+            for k, token in enumerate(guesses):
                 q = law_of(draft.laws[node + 1], guesses, k)
-                if chance.accepts(left[guesses[k]], q[guesses[k]]):
+                if chance.accepts(left[token], q[token]):
                     break
                 rest = update(left, q)
                 left = rest if rest.any() else left
             else:
                 return Verdict(tuple(path), chance.draw(left))
-            path.append(child)
-            node = child
+            node = children[k]
+            path.append(node)
 
-    return lambda target, draft: speculative_step(
-        target, TableDrafter(draft, BUSH, siblings), rule
-    )
+    return lambda target, draft: speculative_step(target, TableDrafter(draft, BUSH, siblings), rule)
 
 
 def _same(q, guesses, k):
@@ -203,9 +199,7 @@ def _duplicates_dropped(target, draft):
 
 
 def _drawn_one_way_judged_the_other(siblings, rule):
-    return lambda target, draft: speculative_step(
-        target, TableDrafter(draft, BUSH, siblings), rule
-    )
+    return lambda target, draft: speculative_step(target, TableDrafter(draft, BUSH, siblings), rule)
 
 
 WITH, WITHOUT = "with replacement", "without replacement"
