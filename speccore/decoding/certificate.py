@@ -8,8 +8,9 @@ unmodified, and a correct one is off by rounding only, about 1e-16.
 
 The number of runs grows as V to the number of draws, so the proof is about small vocabularies and
 few tokens. ``TableModel`` is a target, or a draft, of such a size, and ``TableDrafter`` drafts with
-it. A loop that asks its target for nothing but logits after a context and after each node of a
-tree is certified on a ``TableModel``; one that needs a network is certified on a tiny random one.
+it. ``speculative_step`` is all of speculative decoding but its caches; a drafter or a rule is
+certified by putting it there. A whole loop, caches included, is certified with ``exact_law`` on a
+network of a few tokens with random weights, against the laws of plain passes of that network.
 
 **Statistical.** ``g_test`` compares counts of any black box with a law, at a stated rate of false
 alarms.
@@ -118,7 +119,8 @@ def exact_law(
     as many runs as all steps together have outcomes. ``exact_step_law`` needs far fewer.
 
     Args:
-        run: from a source of chance to the new tokens, at least ``length`` of them.
+        run: from a source of chance to the new tokens, at least ``length`` of them: the loop of a
+            decoder, with this source in the place of its seeded one, and a fresh state each time.
         length: k >= 1, tokens of which the law is wanted.
         vocabulary: V.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from speccore.decoding.certificate import g_test
@@ -45,6 +45,8 @@ def test_a_guess_is_kept_for_the_share_p_over_q_of_all_uniform_numbers():
     assert sum(kept) == 750
 
 
+@example(LARGEST, [5e-324])  # u times the sum would be the sum: past the end
+@example(0.3, [0.0, 5e-324])
 @given(uniforms, st.lists(probabilities, min_size=1, max_size=9).filter(any))
 def test_a_token_of_probability_zero_is_never_drawn(u, law):
     assert law[chance_with(u).draw(np.array(law))] > 0
