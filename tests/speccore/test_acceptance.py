@@ -152,6 +152,23 @@ def test_typical_acceptance_changes_the_law():
     assert distance(target, draft, typical, CHOSEN, (-1, 0), 2) > 0.1
 
 
+def test_a_draft_may_end_after_an_unlikely_guess():
+    """An adaptive length is no bias if what was drawn is tried; the museum has the other case."""
+    target, draft = two_models(3)
+
+    class Adaptive:
+        def propose(self, context, sampling, chance, target):
+            tokens, laws = [], [sampling.law(draft.after(context))]
+            while len(tokens) < 3 and (not tokens or laws[-2][tokens[-1]] >= 0.4):
+                tokens.append(chance.draw(laws[-1]))
+                laws.append(sampling.law(draft.after([*context, *tokens])))
+            return Draft(TokenTree.chain(tokens), np.stack(laws))
+
+    for rule in (rejection, with_replacement, without_replacement):
+        law = exact_step_law(speculative_step(target, Adaptive(), rule), [0], 3, 3)
+        assert total_variation(law, target.joint_law([0], 3)) <= EXACT
+
+
 # -- how many tokens -------------------------------------------------------------------------------
 
 
