@@ -292,6 +292,19 @@ def test_typical_acceptance_by_hand():
     assert lower.path == (0, 1, 2)
 
 
+def test_typical_acceptance_takes_more_than_the_threshold():
+    p = np.array([[0.5, 0.5]] * 2)
+    draft = Draft(TokenTree.chain([1]))
+    assert typical(draft, p, Says(False), epsilon=0.5, delta=10.0).path == ()
+    assert typical(draft, p, Says(False), epsilon=0.49, delta=10.0).path == (0,)
+
+
+def test_greedy_takes_the_lowest_of_equally_probable_tokens():
+    p = np.array([[0.2, 0.4, 0.4]] * 2)
+    assert greedy(Draft(TokenTree.chain([2])), p, Says(False)) == Verdict((), 1)
+    assert greedy(Draft(TokenTree.chain([1])), p, Says(False)) == Verdict((0,), 1)
+
+
 def test_typical_acceptance_keeps_the_longest_path_then_the_most_probable():
     p = np.tile([0.5, 0.3, 0.2], (6, 1))
     # Paths 0 → 0, of depth 2, against 1 and 2; then two of the same depth.

@@ -1,9 +1,8 @@
 """Every exhibit of the museum is caught, and what is right is not.
 
-The published distances (``Mistake.published``) are of one pair of models that is not known. Here
-20 random pairs are tried for the range: independent normal logits, V = 3, order 1, γ = 2 (or four
-nodes), three tokens. Nothing is tuned, so the claim is about order of magnitude: for each exhibit
-the published number lies within the range of the 20 pairs or near it.
+The published distances (``Mistake.published``) are of one pair of models that is not known. Over 100
+random pairs, with independent normal logits, V = 3, order 1, γ = 2, three tokens, nothing tuned,
+every one of them lies between the smallest and the largest distance found.
 """
 
 import numpy as np
