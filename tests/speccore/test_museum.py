@@ -1,8 +1,8 @@
 """Every exhibit of the museum is caught, and what is right is not.
 
-The published distances (``Mistake.published``) are of one pair of models that is not known. Over 100
-random pairs, with independent normal logits, V = 3, order 1, γ = 2, three tokens, nothing tuned,
-every one of them lies between the smallest and the largest distance found.
+The published distances (``Mistake.published``) are of one pair of models that is not known. Over
+100 random pairs, with independent normal logits, V = 3, order 1, γ = 2, three tokens, nothing
+tuned, every one of them lies between the smallest and the largest distance found.
 """
 
 import numpy as np
