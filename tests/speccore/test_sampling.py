@@ -74,8 +74,9 @@ def test_temperature_comes_before_top_p():
 
 
 def test_a_nucleus_by_hand():
-    law = Sampling(top_p=0.7).law(np.log([0.1, 0.4, 0.2, 0.3]))
-    np.testing.assert_allclose(law, [0, 4 / 7, 0, 3 / 7])
+    logits = np.log([0.1, 0.4, 0.2, 0.3])
+    np.testing.assert_allclose(Sampling(top_p=0.69).law(logits), [0, 4 / 7, 0, 3 / 7])
+    np.testing.assert_allclose(Sampling(top_p=0.71).law(logits), [0, 4 / 9, 2 / 9, 3 / 9])
 
 
 @given(rows)
