@@ -6,7 +6,8 @@ all guesses were rejected, or, after a whole path was accepted, from p at its en
 token). So a step gives at least one token, and with an empty draft it is plain decoding.
 
 A rule is *lossless* if the tokens that it returns follow p, whatever the draft: exactly, as
-``certificate`` proves for all but ``typical``. p is always the target, q the draft.
+``certificate`` proves for all but ``typical``. p is always the target, q the draft. Every guess
+that was drawn must be part of the draft: a draft may end after an unlikely guess, not before it.
 
 rule                  siblings were                           lossless
 --------------------  --------------------------------------  ------------------------------------

@@ -8,8 +8,9 @@ unmodified, and a correct one is off by rounding only, about 1e-16.
 
 The number of runs grows as V to the number of draws, so the proof is about small vocabularies and
 few tokens. ``TableModel`` is a target, or a draft, of such a size, and ``TableDrafter`` drafts with
-it. A loop that asks its target for nothing but logits after a context and after each node of a
-tree is certified on a ``TableModel``; one that needs a network is certified on a tiny random one.
+it. ``speculative_step`` is all of speculative decoding but its caches; a drafter or a rule is
+certified by putting it there. A whole loop, caches included, is certified with ``exact_law`` on a
+network of a few tokens with random weights, against the laws of plain passes of that network.
 
 **Statistical.** ``g_test`` compares counts of any black box with a law, at a stated rate of false
 alarms.
@@ -118,7 +119,8 @@ def exact_law(
     as many runs as all steps together have outcomes. ``exact_step_law`` needs far fewer.
 
     Args:
-        run: from a source of chance to the new tokens, at least ``length`` of them.
+        run: from a source of chance to the new tokens, at least ``length`` of them: the loop of a
+            decoder, with this source in the place of its seeded one, and a fresh state each time.
         length: k >= 1, tokens of which the law is wanted.
         vocabulary: V.
 
@@ -246,24 +248,18 @@ class TableModel:
         # exp(−1e4) is 0, also at any temperature below 13.
         return cls(np.log(array, where=array > 0.0, out=np.full_like(array, -1e4)))
 
-    def logits(self, context: Sequence[int], tree: TokenTree | None = None) -> Floats:
-        """(n + 1, V) logits of the token after the context, and after each node of the tree.
-
-        Args:
-            context: at least ``order`` tokens.
-            tree: n guesses; none if left out.
-        """
+    def after(self, context: Sequence[int]) -> Floats:
+        """(V,) logits of the token after the context, which holds at least ``order`` tokens."""
         if len(context) < self.order:
             raise ValueError(f"context: takes {self.order} tokens or more, got {list(context)}")
-        guesses = TokenTree([], []) if tree is None else tree
-        rows = [self._after(context)]
-        for node in range(len(guesses)):
-            path = guesses.tokens[list(guesses.path_to(node))].tolist()
-            rows.append(self._after([*context, *path]))
-        return np.stack(rows)
-
-    def _after(self, context: Sequence[int]) -> Floats:
         return self._logits[tuple(context[len(context) - self.order :])]
+
+    def logits(self, context: Sequence[int], tree: TokenTree) -> Floats:
+        """(n + 1, V) logits of the token after the context, and after each node of the tree."""
+        contexts = [list(context)]
+        for token, parent in zip(tree.tokens.tolist(), tree.parents.tolist(), strict=True):
+            contexts.append([*contexts[parent + 1], token])
+        return np.stack([self.after(each) for each in contexts])
 
     def joint_law(
         self, context: Sequence[int], length: int, sampling: Sampling | None = None
@@ -279,7 +275,7 @@ class TableModel:
         law = np.ones(())
         for size in range(check_count("length", length)):
             prefixes = itertools.product(range(self.vocabulary), repeat=size)
-            rows = np.stack([self._after([*context, *prefix]) for prefix in prefixes])
+            rows = np.stack([self.after([*context, *prefix]) for prefix in prefixes])
             following = how.law(rows).reshape((self.vocabulary,) * (size + 1))
             law = law[..., None] * following
         return law
@@ -326,7 +322,7 @@ class TableDrafter:
         """
         paths: dict[int, list[int]] = {ROOT: list(context)}  # node of the shape -> its tokens
         places = {ROOT: ROOT}  # node of the shape -> node of the tree
-        laws = [sampling.law(self.model.logits(context)[0])]
+        laws = [sampling.law(self.model.after(context))]
         left = {ROOT: laws[0]}  # node of the shape -> law of its next child
         tokens: list[int] = []
         parents: list[int] = []
@@ -344,7 +340,7 @@ class TableDrafter:
             paths[node] = [*paths[parent], token]
             tokens.append(token)
             parents.append(places[parent])
-            laws.append(sampling.law(self.model.logits(paths[node])[0]))
+            laws.append(sampling.law(self.model.after(paths[node])))
             left[node] = laws[-1]
         tree = TokenTree(tokens, parents)
         return Draft(tree, None if self.siblings == "most probable" else np.stack(laws))

@@ -261,11 +261,11 @@ def best_tree(
         for node, parent in enumerate(tree.parents.tolist()):
             kept[node + 1] = kept[parent + 1] * a[tree.depths[node] - 1, tree.tokens[node]]
         tokens = kept.cumsum()
-        gains = measured_speedup(tokens[1:], np.arange(1, len(kept)), times, drafting[depth - 1])
-        nodes = int(np.argmax(gains)) + 1
-        if gains[nodes - 1] > best.speedup:
+        gains = measured_speedup(tokens, np.arange(len(kept)), times, drafting[depth - 1])
+        nodes = int(np.argmax(gains))
+        if gains[nodes] > best.speedup:
             chosen = TokenTree(tree.tokens[:nodes], tree.parents[:nodes])
-            best = TreePlan(chosen, float(tokens[nodes]), float(gains[nodes - 1]))
+            best = TreePlan(chosen, float(tokens[nodes]), float(gains[nodes]))
     return best
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from speccore.decoding.acceptance import Verdict, rejection, with_replacement
 from speccore.decoding.certificate import TableDrafter, speculative_step
 from speccore.decoding.sampling import Sampling
-from speccore.decoding.tree import Draft
+from speccore.decoding.tree import Draft, TokenTree
 
 CHAIN = (-1, 0)
 BUSH = (-1, -1, 0, 0)  # two siblings, and two more below the first
@@ -36,9 +36,7 @@ def _normalised(law):
 # -- chains ----------------------------------------------------------------------------------------
 
 
-def _chain(
-    *, judge=lambda p, q, i: (p[i], q[i]), correct=None, finish=None, shared_uniform=False
-):
+def _chain(*, judge=lambda p, q, i: (p[i], q[i]), correct=None, finish=None, shared_uniform=False):
     """Leviathan's rule with a part of it replaced."""
 
     def rule(draft, p, chance):
@@ -129,13 +127,28 @@ def _greedy_draft_as_sampled(target, draft):
     return step
 
 
+def _unlikely_guesses_dropped(target, draft):
+    """The draft ends *before* a guess in which it has little confidence, though that was drawn."""
+
+    def step(context, chance):
+        guesses = TableDrafter(draft, CHAIN).propose(context, RAW, chance)
+        confident = guesses.laws[[0, 1], guesses.tree.tokens] >= 0.4
+        kept = 2 if confident.all() else int(confident.argmin())
+        guesses = Draft(TokenTree.chain(guesses.tree.tokens[:kept]), guesses.laws[: kept + 1])
+        p = RAW.law(target.logits(context, guesses.tree))
+        verdict = rejection(guesses, p, chance)
+        return [*guesses.tree.tokens[list(verdict.path)], verdict.token]
+
+    return step
+
+
 # -- trees -----------------------------------------------------------------------------------------
 
 
 def _bush(*, siblings, law_of, update):
     """Multi-round rejection with a part of it replaced.
 
-    ``law_of`` gives the law by which sibling k is judged; ``update`` what is left after a rejection.
+    ``law_of`` gives the law that judges sibling k; ``update`` what is left after a rejection.
     """
 
     def rule(draft, p, chance):
@@ -144,20 +157,18 @@ def _bush(*, siblings, law_of, update):
             left = p[node + 1]
             children = draft.tree.children(node)
             guesses = [int(draft.tree.tokens[child]) for child in children]
-            for k, child in enumerate(children):
+            for k, token in enumerate(guesses):
                 q = law_of(draft.laws[node + 1], guesses, k)
-                if chance.accepts(left[guesses[k]], q[guesses[k]]):
+                if chance.accepts(left[token], q[token]):
                     break
                 rest = update(left, q)
                 left = rest if rest.any() else left
             else:
                 return Verdict(tuple(path), chance.draw(left))
-            path.append(child)
-            node = child
+            node = children[k]
+            path.append(node)
 
-    return lambda target, draft: speculative_step(
-        target, TableDrafter(draft, BUSH, siblings), rule
-    )
+    return lambda target, draft: speculative_step(target, TableDrafter(draft, BUSH, siblings), rule)
 
 
 def _same(q, guesses, k):
@@ -193,7 +204,7 @@ def _duplicates_dropped(target, draft):
     def step(context, chance):
         guesses = TableDrafter(draft, (-1, -1)).propose(context, RAW, chance)
         if guesses.tree.tokens[0] == guesses.tree.tokens[1]:
-            tree = type(guesses.tree)(guesses.tree.tokens[:1], guesses.tree.parents[:1])
+            tree = TokenTree(guesses.tree.tokens[:1], guesses.tree.parents[:1])
             guesses = Draft(tree, guesses.laws[:2])
         p = RAW.law(target.logits(context, guesses.tree))
         verdict = with_replacement(guesses, p, chance)
@@ -203,9 +214,7 @@ def _duplicates_dropped(target, draft):
 
 
 def _drawn_one_way_judged_the_other(siblings, rule):
-    return lambda target, draft: speculative_step(
-        target, TableDrafter(draft, BUSH, siblings), rule
-    )
+    return lambda target, draft: speculative_step(target, TableDrafter(draft, BUSH, siblings), rule)
 
 
 WITH, WITHOUT = "with replacement", "without replacement"
@@ -229,6 +238,7 @@ MISTAKES = {
     "rejected token emitted again": Mistake(_chain(correct=lambda p, q, token, chance: token)),
     "one uniform for all positions": Mistake(_chain(shared_uniform=True)),
     "p overwritten in place": Mistake(_p_overwritten_by_the_residuals),
+    "unlikely guesses dropped": Mistake(_unlikely_guesses_dropped),
     "siblings: residual not normalised": Mistake(
         _bush(siblings=WITH, law_of=_same, update=lambda left, q: np.maximum(left - q, 0.0))
     ),
