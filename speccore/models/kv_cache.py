@@ -55,12 +55,14 @@ class KVCache:
             # Zeros: a hidden column has weight 0, and 0 times whatever was there could be NaN.
             self._columns = torch.zeros(shape, dtype=dtype, device=device)
             self.rotation = rotary_factors(torch.arange(config.context, device=device), config)
-        self.keys, self.values = self._columns
+            self.keys, self.values = self._columns
+            self._of_layer = list(zip(self.keys, self.values, strict=True))
         self._lengths = (0,) * batch
         self._before = self._lengths  # the lengths before the last pass
         self._complete = self._lengths  # the columns that all layers have written
         self._layers = config.layers  # the first layers, which have written all columns
-        self._place: slice | tuple[Tensor, slice, Tensor] = slice(0)  # of the pass under way
+        # Where a pass writes: rows and columns if the lengths differ, else behind the length.
+        self._place: tuple[Tensor, slice, Tensor] | None = None
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -175,7 +177,7 @@ class KVCache:
             rows = torch.arange(self.batch, device=self.keys.device).unsqueeze(1)
             self._place = (rows, slice(None), self.next_positions(count))
         else:
-            self._place = slice(longest, longest + count)
+            self._place = None
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write a layer's keys and values of the new tokens.
@@ -192,15 +194,16 @@ class KVCache:
         """
         if keys.requires_grad:
             raise RuntimeError("cache: takes passes without gradients, under torch.no_grad()")
-        all_keys, all_values = self.keys[layer], self.values[layer]
-        if isinstance(self._place, slice):
-            all_keys[:, :, self._place] = keys
-            all_values[:, :, self._place] = values
+        all_keys, all_values = self._of_layer[layer]
+        longest, count = max(self._lengths), keys.shape[2]
+        if self._place is None:
+            all_keys.narrow(2, longest, count).copy_(keys)
+            all_values.narrow(2, longest, count).copy_(values)
         else:  # (B, T, K, D): indexed axes come first
             all_keys[self._place] = keys.transpose(1, 2)
             all_values[self._place] = values.transpose(1, 2)
-        end = max(self._lengths) + keys.shape[2]
-        return all_keys[:, :, :end], all_values[:, :, :end]
+        end = longest + count
+        return all_keys.narrow(2, 0, end), all_values.narrow(2, 0, end)
 
     def close(self, count: int, layers: int) -> None:
         """End a pass: the new columns count from now on."""

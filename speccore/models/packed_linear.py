@@ -94,10 +94,28 @@ def packed(model: Transformer) -> Transformer:
         raise TypeError("model: takes one that is not packed yet")
     twin = copy.deepcopy(model).requires_grad_(False)
     for block in cast(Iterable[Block], twin.blocks):
+        block.attention_norm = _ShortNorm(block.attention_norm)
+        block.feed_forward_norm = _ShortNorm(block.feed_forward_norm)
         block.attention = _PackedAttention(block.attention)
         block.feed_forward = _PackedFeedForward(block.feed_forward)
+    twin.norm = _ShortNorm(twin.norm)
     twin.head = PackedLinear(twin.embedding if twin.head is None else twin.head)
     return twin
+
+
+class _ShortNorm(nn.RMSNorm):
+    """RMSNorm in four operations: √(mean x² + ε) · √C = √(‖x‖² + ε C), a hypotenuse."""
+
+    def __init__(self, norm: nn.RMSNorm) -> None:
+        nn.Module.__init__(self)  # the weight is that of `norm`, no new one
+        self.weight = norm.weight
+        width, eps = norm.weight.numel(), cast(float, norm.eps)
+        self.scale = norm.weight.detach() * width**0.5
+        self.floor = torch.tensor((eps * width) ** 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return x / torch.hypot(length, self.floor) * self.scale
 
 
 class _PackedAttention(Attention):

@@ -64,7 +64,7 @@ def test_unknown_names_are_refused_with_the_known_ones(tiny, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="name: takes one of none, as yet; got 'tiny'"):
         load("tiny", folder=tmp_path / "empty")
-    with pytest.raises(ValueError, match="name: takes one of .*; got 'gpt-5'"):
+    with pytest.raises(ValueError, match=r"name: takes one of .*; got 'gpt-5'"):
         speccore.load("gpt-5")
 
 
@@ -78,11 +78,11 @@ def test_every_damaged_byte_of_the_file_is_noticed(tiny, tmp_path):
         damaged = bytearray(whole)
         damaged[place] ^= 1
         path.write_bytes(bytes(damaged))
-        with pytest.raises(ValueError, match="name: takes .* damaged"):
+        with pytest.raises(ValueError, match=r"name: takes .* damaged"):
             load("tiny", folder=tmp_path)
     for content in (whole[: len(whole) // 2], b"", b"text"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="name: takes a checkpoint of this course; .* damaged"):
+        with pytest.raises(ValueError, match=r"name: takes a checkpoint .* damaged"):
             load("tiny", folder=tmp_path)
     path.write_bytes(whole)
     load("tiny", folder=tmp_path)
@@ -96,7 +96,7 @@ def test_files_that_are_no_models_are_refused(tiny, tmp_path):
     del arrays["norm.weight"]
     kept = {key: text for key, text in metadata.items() if key != "sha256"}
     save_arrays(tmp_path / "lacking.safetensors", arrays, kept)
-    with pytest.raises(ValueError, match=r"(?s)lacking is no model that .* norm\.weight"):
+    with pytest.raises(ValueError, match=r"lacking is no model that .*\n.*norm\.weight"):
         load("lacking", folder=tmp_path)
 
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_loaded_again_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match=r"finite in FP16, got others in norm\.weight"):
         save(model, "large", {}, folder=tmp_path)
     other = Transformer(replace(CONFIG, vocab_size=300))
-    with pytest.raises(ValueError, match="model: takes one over 256 bytes, got .* of 300"):
+    with pytest.raises(ValueError, match=r"model: takes one over 256 bytes, got .* of 300"):
         save(other, "other", {}, folder=tmp_path)
     with pytest.raises(TypeError, match="model: takes one that is not packed"):
         save(packed(Transformer(CONFIG)), "twin", {}, folder=tmp_path)
