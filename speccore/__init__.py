@@ -1,8 +1,28 @@
-"""PyTorch and floating point (Part III), small language models and fast decoding (Part IV).
+"""PyTorch and floating point (Part III), small language models and fast decoding (Part IV)."""
 
-Part IV is in preparation.
-"""
-
+from speccore.decoding.drafters import (
+    DatastoreDrafter,
+    EarlyExitDrafter,
+    JacobiDrafter,
+    LookaheadDrafter,
+    ModelDrafter,
+    ModelTreeDrafter,
+    NGramDrafter,
+)
+from speccore.decoding.generate import Output, generate, stream
 from speccore.models.pretrained import available, load
 
-__all__ = ["available", "load"]
+__all__ = [
+    "DatastoreDrafter",
+    "EarlyExitDrafter",
+    "JacobiDrafter",
+    "LookaheadDrafter",
+    "ModelDrafter",
+    "ModelTreeDrafter",
+    "NGramDrafter",
+    "Output",
+    "available",
+    "generate",
+    "load",
+    "stream",
+]

@@ -1,1 +1,1 @@
-"""Fast decoding: a draft is a token tree; one pass scores it; a rule keeps one path of it."""
+"""A draft is a token tree; one pass scores it; a rule keeps one path: see ``generate``."""
