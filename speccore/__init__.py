@@ -8,8 +8,10 @@ from speccore.decoding.drafters import (
     ModelDrafter,
     ModelTreeDrafter,
     NGramDrafter,
+    NGramModelDrafter,
 )
 from speccore.decoding.generate import Output, generate, stream
+from speccore.models.ngram import NGramModel
 from speccore.models.pretrained import available, load
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "ModelDrafter",
     "ModelTreeDrafter",
     "NGramDrafter",
+    "NGramModel",
+    "NGramModelDrafter",
     "Output",
     "available",
     "generate",

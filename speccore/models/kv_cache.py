@@ -53,16 +53,19 @@ class KVCache:
         shape = (2, config.layers, batch, config.kv_heads, self.capacity, config.head_width)
         with torch.inference_mode(False):  # so that it can be written to in every mode
             # Zeros: a hidden column has weight 0, and 0 times whatever was there could be NaN.
-            self._columns = torch.zeros(shape, dtype=dtype, device=device)
+            self._hold(torch.zeros(shape, dtype=dtype, device=device))
             self.rotation = rotary_factors(torch.arange(config.context, device=device), config)
-            self.keys, self.values = self._columns
-            self._of_layer = list(zip(self.keys, self.values, strict=True))
         self._lengths = (0,) * batch
         self._before = self._lengths  # the lengths before the last pass
         self._complete = self._lengths  # the columns that all layers have written
         self._layers = config.layers  # the first layers, which have written all columns
         # Where a pass writes: rows and columns if the lengths differ, else behind the length.
         self._place: tuple[Tensor, slice, Tensor] | None = None
+
+    def _hold(self, columns: Tensor) -> None:
+        self._columns = columns
+        self.keys, self.values = columns
+        self._of_layer = list(zip(self.keys, self.values, strict=True))
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -96,8 +99,7 @@ class KVCache:
             return self
         row = copy.copy(self)
         row.batch = 1
-        row._columns = self._columns[:, :, number : number + 1]
-        row.keys, row.values = row._columns
+        row._hold(self._columns[:, :, number : number + 1])
         row._lengths = row._before = row._complete = self._lengths[number : number + 1]
         return row
 

@@ -19,10 +19,12 @@ from speccore.decoding.drafters import (
     ModelDrafter,
     ModelTreeDrafter,
     NGramDrafter,
+    NGramModelDrafter,
     NoDrafter,
 )
 from speccore.decoding.generate import Output, Text, decode, generate, stream
 from speccore.decoding.sampling import Sampling
+from speccore.models.ngram import NGramModel
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
 
@@ -62,6 +64,9 @@ def drafters(model):
         "early exit": EarlyExitDrafter(1, 2),
         "n-gram, recent": NGramDrafter(3, longest=3, shortest=1),
         "n-gram, frequent": NGramDrafter(3, longest=3, shortest=1, prefer="frequent"),
+        "n-gram model": NGramModelDrafter(
+            NGramModel(store, 1, vocab_size=model.config.vocab_size), 2
+        ),
         "store": DatastoreDrafter(store, 3, longest=4, shortest=1),
         "store tree": DatastoreDrafter(store, 3, nodes=5, longest=4, shortest=1),
         "Jacobi": JacobiDrafter(3),

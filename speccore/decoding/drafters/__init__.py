@@ -5,6 +5,7 @@ from speccore.decoding.drafters.early_exit import EarlyExitDrafter
 from speccore.decoding.drafters.lookahead import JacobiDrafter, LookaheadDrafter
 from speccore.decoding.drafters.model import ModelDrafter, ModelTreeDrafter
 from speccore.decoding.drafters.ngram import DatastoreDrafter, NGramDrafter
+from speccore.decoding.drafters.ngram_model import NGramModelDrafter
 
 __all__ = [
     "DatastoreDrafter",
@@ -15,5 +16,6 @@ __all__ = [
     "ModelDrafter",
     "ModelTreeDrafter",
     "NGramDrafter",
+    "NGramModelDrafter",
     "NoDrafter",
 ]

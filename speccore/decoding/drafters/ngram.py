@@ -200,7 +200,7 @@ def suffix_array(tokens: ArrayLike, depth: int) -> NDArray[np.int64]:
     size = 1
     while size < depth:
         later = np.zeros_like(ranks)
-        later[: len(ranks) - size] = ranks[size:]  # behind the end: 0, before all tokens
+        later[: max(0, len(ranks) - size)] = ranks[size:]  # behind the end: 0, before all tokens
         pairs = ranks * (len(ranks) + 1) + later
         ranks = np.unique(pairs, return_inverse=True)[1] + 1
         size *= 2
