@@ -1,12 +1,9 @@
 """Figures show the numbers they are given, in any size, without a warning or a global trace."""
 
-import warnings
-
 import gymnasium
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
@@ -20,16 +17,7 @@ CROSS = ((-1, 0), (0, 1), (1, 0), (0, -1), (0, 0))
 GRID = Layout((2, 3), CROSS)
 
 
-@pytest.fixture(autouse=True)
-def _strict():
-    before = dict(rcParams)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-        for number in plt.get_fignums():
-            plt.figure(number).canvas.draw()
-    plt.close("all")
-    assert dict(rcParams) == before, "a figure changed the settings of matplotlib"
+pytestmark = pytest.mark.usefixtures("strict_figures")
 
 
 def texts(ax):

@@ -1,8 +1,5 @@
 """Figures and the widget of chapter 11 show the numbers that the formats give."""
 
-import warnings
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -10,15 +7,7 @@ from speccore import plots, widgets
 from speccore.foundations.floating_point import BF16, FP8_E4M3, FP16, FP64
 from speccore.widgets.floating_point import CLICKABLE, SHOWN, WORTH_A_LOOK, bit_rows
 
-
-@pytest.fixture(autouse=True)
-def _strict():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-        for number in plt.get_fignums():
-            plt.figure(number).canvas.draw()
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("strict_figures")
 
 
 def texts(ax):

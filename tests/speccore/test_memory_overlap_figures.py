@@ -1,28 +1,14 @@
 """Memory maps show the tensor that they are given, and the widget says what torch will do."""
 
-import warnings
-
-import matplotlib.pyplot as plt
 import pytest
 import torch
-from matplotlib import rcParams
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from speccore import plots, widgets
 from speccore.foundations.memory_overlap import INTERNAL_OVERLAP, explain
 
-
-@pytest.fixture(autouse=True)
-def _strict():
-    before = dict(rcParams)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-        for number in plt.get_fignums():
-            plt.figure(number).canvas.draw()
-    plt.close("all")
-    assert dict(rcParams) == before, "a figure changed the settings of matplotlib"
+pytestmark = pytest.mark.usefixtures("strict_figures")
 
 
 def words(ax):

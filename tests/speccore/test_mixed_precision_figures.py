@@ -1,12 +1,10 @@
 """Figures and widget of chapter 12 show the numbers they are given, and real ones."""
 
 import re
-import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
@@ -14,17 +12,7 @@ from speccore import plots, widgets
 from speccore.foundations.mixed_precision import flushed, gradients
 from speccore.widgets.mixed_precision import FORMATS, _small_model
 
-
-@pytest.fixture(autouse=True)
-def _strict():
-    before = dict(rcParams)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-        for number in plt.get_fignums():
-            plt.figure(number).canvas.draw()
-    plt.close("all")
-    assert dict(rcParams) == before, "a figure changed the settings of matplotlib"
+pytestmark = pytest.mark.usefixtures("strict_figures")
 
 
 FP16 = {"tiny": 2.0**-24, "normal": 2.0**-14, "largest": 65504.0}
