@@ -45,12 +45,12 @@ class Recipe:
 
 
 TARGET = TransformerConfig(
-    vocab_size=256, layers=6, width=256, heads=4, kv_heads=2, hidden=704, context=512
+    vocab_size=256, layers=5, width=256, heads=4, kv_heads=2, hidden=704, context=512
 )
 RECIPES: Mapping[str, Recipe] = {
     "course-target": Recipe(
         TARGET,
-        steps=6000,
+        steps=4500,
         batch=4,
         learning_rate=2e-3,
         loss=partial(early_exit_loss, exits=(1, 2), weight=0.2),

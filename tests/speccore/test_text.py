@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speccore.models import text
-from speccore.models.text import ByteTokenizer, batches, language_reference, standard_library
+from speccore.models.text import (
+    PROMPTS,
+    ByteTokenizer,
+    batches,
+    language_reference,
+    standard_library,
+)
 
 TOKENIZER = ByteTokenizer()
 
@@ -30,6 +36,12 @@ def test_half_a_letter_is_shown_as_such():
     for wrong in (-1, 256):
         with pytest.raises(ValueError, match=f"ids: takes numbers from 0 to 255, got {wrong}"):
             TOKENIZER.decode([97, wrong])
+
+
+def test_no_model_has_been_trained_on_a_prompt():
+    trained_on = bytes(standard_library().train.numpy())
+    assert len(set(PROMPTS)) == len(PROMPTS) >= 20
+    assert not [each for each in PROMPTS if each.encode() in trained_on]
 
 
 def test_the_corpus_is_the_library_s_own_sources():
