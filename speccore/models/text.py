@@ -38,7 +38,7 @@ LEFT_OUT = {
 PROMPTS = (
     '"""Count the words of a text file."""\n\nimport ',
     "def mean(values):\n    total = 0\n    for value in ",
-    "class Stack:\n    def __init__(self):\n        self._items = []\n\n    def push(self, item):\n",
+    "class Stack:\n    def __init__(self):\n        self._items = []\n\n    def push(",
     "try:\n    import json\nexcept ImportError:\n    ",
     "    def __repr__(self):\n        name, size = self.name, len(self)\n        return ",
     "for name in sorted(os.listdir(path)):\n    if name.startswith('.'):\n        ",
