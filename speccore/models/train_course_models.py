@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from speccore.foundations.mixed_precision import Loss
-from speccore.models.pretrained import save
+from speccore.models.pretrained import load, save
 from speccore.models.text import Corpus, batches, standard_library
 from speccore.models.training import (
     Batch,
     TrainingResult,
+    distillation_loss,
     early_exit_loss,
     evaluate,
     next_token_loss,
@@ -39,7 +40,11 @@ class Recipe:
     steps: int
     batch: int
     learning_rate: float
+    sizes: str
+    """Why the model has the sizes that it has."""
     loss: Callable[[Batch], Loss] = next_token_loss
+    teacher: str | None = None
+    """The model, trained before, whose laws this one learns in place of the text's tokens."""
     warmup: int = 200
     seed: int = 0
 
@@ -47,13 +52,23 @@ class Recipe:
 TARGET = TransformerConfig(
     vocab_size=256, layers=5, width=256, heads=4, kv_heads=2, hidden=704, context=512
 )
+DRAFT = replace(TARGET, layers=1, width=128, heads=2, kv_heads=1, hidden=352)
 RECIPES: Mapping[str, Recipe] = {
     "course-target": Recipe(
         TARGET,
         steps=4500,
         batch=4,
         learning_rate=2e-3,
+        sizes="",
         loss=partial(early_exit_loss, exits=(1, 2), weight=0.2),
+    ),
+    "course-draft": Recipe(
+        DRAFT,
+        steps=2500,
+        batch=4,
+        learning_rate=4e-3,
+        sizes="",
+        teacher="course-target",
     ),
 }
 VALIDATION_BATCHES = 32
@@ -63,6 +78,9 @@ EVERY = 100  # steps that are averaged into one number of the card's curve
 def train_model(name: str, folder: Path) -> Transformer:
     """Train a model, or take up its training, and save it; returns it as it is saved."""
     recipe = RECIPES[name]
+    loss = recipe.loss
+    if recipe.teacher is not None:
+        loss = partial(distillation_loss, teacher=load(recipe.teacher, folder=folder))
     corpus = standard_library()
     model = Transformer(recipe.config, seed=recipe.seed)
     result = train(
@@ -71,7 +89,7 @@ def train_model(name: str, folder: Path) -> Transformer:
         steps=recipe.steps,
         learning_rate=recipe.learning_rate,
         warmup=recipe.warmup,
-        loss=recipe.loss,
+        loss=loss,
         checkpoint=folder / f"{name}.training.safetensors",
         progress=True,
     )
@@ -87,10 +105,13 @@ def train_model(name: str, folder: Path) -> Transformer:
 
 def card_of(recipe: Recipe, corpus: Corpus, result: TrainingResult) -> dict[str, Any]:
     """Where a model's weights come from; losses in nats a byte."""
-    loss = recipe.loss
-    how = loss if isinstance(loss, partial) else partial(loss)
+    how = recipe.loss if isinstance(recipe.loss, partial) else partial(recipe.loss)
+    loss: dict[str, Any] = {"name": how.func.__name__, **how.keywords}
+    if recipe.teacher is not None:
+        loss = {"name": distillation_loss.__name__, "teacher": recipe.teacher}
     averaged = [result.losses[i : i + EVERY].mean() for i in range(0, recipe.steps, EVERY)]
     return {
+        "sizes": recipe.sizes,
         "tokens": "bytes of UTF-8",
         "text": "sources of Python's standard library, split by file",
         "text_sha256": corpus.sha256,
@@ -101,7 +122,7 @@ def card_of(recipe: Recipe, corpus: Corpus, result: TrainingResult) -> dict[str,
         "windows_a_step": recipe.batch,
         "learning_rate": recipe.learning_rate,
         "warmup": recipe.warmup,
-        "loss": {"name": how.func.__name__, **how.keywords},
+        "loss": loss,
         "training_loss_every": EVERY,
         "training_loss": [round(float(each), 4) for each in averaged],
     }

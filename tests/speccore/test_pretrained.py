@@ -122,7 +122,7 @@ def test_what_is_shipped_loads():
 
 
 def test_training_ends_in_a_model_whose_card_says_how_it_was_made(tmp_path, monkeypatch):
-    recipe = Recipe(CONFIG, steps=150, batch=2, learning_rate=1e-3, warmup=5, seed=4)
+    recipe = Recipe(CONFIG, 150, 2, 1e-3, sizes="small", warmup=5, seed=4)
     monkeypatch.setattr(train_course_models, "RECIPES", {"tiny": recipe})
     monkeypatch.setattr(train_course_models, "VALIDATION_BATCHES", 3)
     trained = train_model("tiny", tmp_path)
@@ -135,4 +135,26 @@ def test_training_ends_in_a_model_whose_card_says_how_it_was_made(tmp_path, monk
     assert card["training_loss"][1] < card["training_loss"][0] < np.log(256)
     windows = train_course_models._windows(standard_library().validation, recipe)
     assert card["validation_loss"] == round(evaluate(loaded, windows, count=3), 4)
+    assert card["sizes"] == "small"
     assert json.loads(json.dumps(card)) == card
+
+
+def test_a_draft_model_learns_the_laws_of_its_teacher(tmp_path, monkeypatch):
+    first = Recipe(CONFIG, 40, 2, 3e-3, sizes="", warmup=5, seed=1)
+    second = Recipe(replace(CONFIG, layers=1), 150, 2, 3e-3, sizes="", warmup=5, teacher="first")
+    monkeypatch.setattr(train_course_models, "RECIPES", {"first": first, "second": second})
+    monkeypatch.setattr(train_course_models, "VALIDATION_BATCHES", 1)
+    teacher = train_model("first", tmp_path)
+    with torch.no_grad():  # a teacher that has nothing to say: all bytes are equally probable
+        teacher.norm.weight.zero_()
+    save(teacher, "first", {}, folder=tmp_path)
+    student = train_model("second", tmp_path)
+    entropy = np.log(256)
+    assert student(torch.tensor([[7, 9]])).log_softmax(-1).max() < 0.1 - entropy
+    assert model_card("second", folder=tmp_path)["validation_loss"] == pytest.approx(
+        entropy, abs=0.1
+    )
+    assert model_card("second", folder=tmp_path)["loss"] == {
+        "name": "distillation_loss",
+        "teacher": "first",
+    }

@@ -21,6 +21,7 @@ from speccore.foundations.mixed_precision import (
 from speccore.models import five_ways
 from speccore.models.text import batches
 from speccore.models.training import (
+    distillation_loss,
     early_exit_loss,
     evaluate,
     learning_rate_at,
@@ -135,6 +136,18 @@ def test_an_early_exit_predicts_with_its_own_layers_and_the_shared_head():
     assert torch.allclose(loss, final + 0.3 * exit_1)
     assert torch.equal(next_token_loss(batch)(model), final)
     assert torch.equal(model.logits(model.features(tokens)[-1]), model(tokens))
+
+
+def test_distillation_is_least_at_the_teacher_and_there_the_mean_entropy():
+    teacher, (tokens, targets) = Transformer(CONFIG, seed=1), next(stream())
+    loss = distillation_loss((tokens, targets), teacher=teacher)
+    p = teacher(tokens).softmax(-1)
+    assert torch.allclose(loss(teacher), -(p * p.log()).sum(-1).mean())
+    loss(teacher).backward()
+    assert max(weight.grad.abs().max() for weight in teacher.parameters()) < 1e-6
+    student = Transformer(CONFIG, seed=2)
+    divergence = (p * (p.log() - student(tokens).log_softmax(-1))).sum(-1).mean()
+    assert torch.allclose(loss(student) - loss(teacher), divergence, atol=1e-6)
 
 
 def test_fp32_is_the_loop_that_everyone_writes():
