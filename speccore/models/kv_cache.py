@@ -16,6 +16,9 @@ from torch import Tensor
 from rlcore.validation import check_count
 from speccore.models.transformer import TransformerConfig, rotary_factors
 
+Layers = list[tuple[Tensor, Tensor]]
+"""Keys and values (B, K, columns, D) of each layer."""
+
 
 class KVCache:
     """The cache of a ``Transformer``, which ``model(tokens, cache=cache)`` fills.
@@ -59,13 +62,15 @@ class KVCache:
         self._before = self._lengths  # the lengths before the last pass
         self._complete = self._lengths  # the columns that all layers have written
         self._layers = config.layers  # the first layers, which have written all columns
-        # Where a pass writes: rows and columns if the lengths differ, else behind the length.
-        self._place: tuple[Tensor, slice, Tensor] | None = None
+        # Of the pass under way, for each layer: all columns up to its end, and those that it
+        # writes, by their place if the rows' lengths differ.
+        self._so_far: Layers = []
+        self._new: Layers = []
+        self._place: tuple[Tensor, slice, Tensor]
 
     def _hold(self, columns: Tensor) -> None:
         self._columns = columns
         self.keys, self.values = columns
-        self._of_layer = list(zip(self.keys, self.values, strict=True))
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -175,11 +180,12 @@ class KVCache:
                 f"layers: takes at most {self._layers}, got {layers}: a pass has stopped after "
                 f"{self._layers}; roll back to {self._complete} first"
             )
+        self._so_far = _of_each_layer(self._columns.narrow(4, 0, longest + count))
         if self._ragged:
             rows = torch.arange(self.batch, device=self.keys.device).unsqueeze(1)
             self._place = (rows, slice(None), self.next_positions(count))
         else:
-            self._place = None
+            self._new = _of_each_layer(self._columns.narrow(4, longest, count))
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write a layer's keys and values of the new tokens.
@@ -196,16 +202,15 @@ class KVCache:
         """
         if keys.requires_grad:
             raise RuntimeError("cache: takes passes without gradients, under torch.no_grad()")
-        all_keys, all_values = self._of_layer[layer]
-        longest, count = max(self._lengths), keys.shape[2]
-        if self._place is None:
-            all_keys.narrow(2, longest, count).copy_(keys)
-            all_values.narrow(2, longest, count).copy_(values)
-        else:  # (B, T, K, D): indexed axes come first
+        all_keys, all_values = self._so_far[layer]
+        if self._ragged:  # (B, T, K, D): indexed axes come first
             all_keys[self._place] = keys.transpose(1, 2)
             all_values[self._place] = values.transpose(1, 2)
-        end = longest + count
-        return all_keys.narrow(2, 0, end), all_values.narrow(2, 0, end)
+        else:
+            new_keys, new_values = self._new[layer]
+            new_keys.copy_(keys)
+            new_values.copy_(values)
+        return all_keys, all_values
 
     def close(self, count: int, layers: int) -> None:
         """End a pass: the new columns count from now on."""
@@ -269,3 +274,8 @@ class KVCache:
 
 def _replaced(numbers: tuple[int, ...], place: int, number: int) -> tuple[int, ...]:
     return (*numbers[:place], number, *numbers[place + 1 :])
+
+
+def _of_each_layer(columns: Tensor) -> Layers:
+    keys, values = columns.unbind()
+    return list(zip(keys.unbind(), values.unbind(), strict=True))

@@ -5,7 +5,8 @@ Decoding multiplies few rows (one token, or a draft of a few) by large matrices.
 - the layout that fits: a product of one row reads the matrix once, and reads it faster along the
   longer of its sides; oneDNN, which is compiled for the processor that it finds, takes 2 to 16 rows
   with a matrix that has been rearranged in blocks in advance;
-- fewer and larger products: maps of the same input, side by side, are one map.
+- fewer operations: maps of the same input, side by side, are one map, and the factors of the
+  norm before it are part of its matrix.
 
 The operators of oneDNN are private to PyTorch: where they are missing or do not work, the ordinary
 ones take their place.
@@ -35,12 +36,13 @@ class PackedLinear(nn.Module):
     Args:
         maps: layers with a ``weight`` of FP32 on the CPU and without bias, of the same input; their
             results stand side by side. The weights are copied.
+        factors: (in,) what the inputs are multiplied with first, as part of W; None for nothing.
 
     Raises:
         TypeError: weights in another format or on another device, a layer with bias.
     """
 
-    def __init__(self, *maps: nn.Module) -> None:
+    def __init__(self, *maps: nn.Module, factors: Tensor | None = None) -> None:
         super().__init__()
         weights = [cast(Tensor, each.weight).detach() for each in maps]
         for weight in weights:
@@ -52,6 +54,8 @@ class PackedLinear(nn.Module):
         if any(getattr(each, "bias", None) is not None for each in maps):
             raise TypeError("maps: takes layers without bias")
         weight = torch.cat(weights)  # (out, in)
+        if factors is not None:
+            weight = weight * factors.detach()
         self.packed: Tensor | None = None
         if weight.numel() > WORTH_PACKING and onednn_packs():
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight)
@@ -94,35 +98,42 @@ def packed(model: Transformer) -> Transformer:
         raise TypeError("model: takes one that is not packed yet")
     twin = copy.deepcopy(model).requires_grad_(False)
     for block in cast(Iterable[Block], twin.blocks):
-        block.attention_norm = _ShortNorm(block.attention_norm)
-        block.feed_forward_norm = _ShortNorm(block.feed_forward_norm)
-        block.attention = _PackedAttention(block.attention)
-        block.feed_forward = _PackedFeedForward(block.feed_forward)
-    twin.norm = _ShortNorm(twin.norm)
-    twin.head = PackedLinear(twin.embedding if twin.head is None else twin.head)
+        block.attention = _PackedAttention(block.attention, block.attention_norm)
+        block.feed_forward = _PackedFeedForward(block.feed_forward, block.feed_forward_norm)
+        block.attention_norm = _Direction(block.attention_norm)
+        block.feed_forward_norm = _Direction(block.feed_forward_norm)
+    output = twin.embedding if twin.head is None else twin.head
+    twin.head = PackedLinear(output, factors=_factors(twin.norm))
+    twin.norm = _Direction(twin.norm)
     return twin
 
 
-class _ShortNorm(nn.RMSNorm):
-    """RMSNorm in four operations: √(mean x² + ε) · √C = √(‖x‖² + ε C), a hypotenuse."""
+class _Direction(nn.RMSNorm):
+    """RMSNorm without its factors: x / √(‖x‖² + ε C), the square root being a hypotenuse.
+
+    With ``_factors``, weight · √C, which the map behind it has taken over, it is RMSNorm.
+    """
 
     def __init__(self, norm: nn.RMSNorm) -> None:
-        nn.Module.__init__(self)  # the weight is that of `norm`, no new one
-        self.weight = norm.weight
-        width, eps = norm.weight.numel(), cast(float, norm.eps)
-        self.scale = norm.weight.detach() * width**0.5
-        self.floor = torch.tensor((eps * width) ** 0.5)
+        nn.Module.__init__(self)
+        self.weight = norm.weight  # only says what numbers the model has
+        self.floor = torch.tensor((cast(float, norm.eps) * norm.weight.numel()) ** 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return x / torch.hypot(length, self.floor) * self.scale
+        return x / torch.hypot(length, self.floor)
+
+
+def _factors(norm: nn.RMSNorm) -> Tensor:
+    return norm.weight * norm.weight.numel() ** 0.5
 
 
 class _PackedAttention(Attention):
-    def __init__(self, attention: Attention) -> None:
+    def __init__(self, attention: Attention, norm: nn.RMSNorm) -> None:
         nn.Module.__init__(self)  # the layers are those of `attention`, no new ones
         self.head_width, self.sharing = attention.head_width, attention.sharing
-        self.joined = PackedLinear(attention.query, attention.key, attention.value)
+        maps = (attention.query, attention.key, attention.value)
+        self.joined = PackedLinear(*maps, factors=_factors(norm))
         self.output = PackedLinear(attention.output)
         self.kv_heads = attention.key.out_features // self.head_width
 
@@ -137,9 +148,9 @@ class _PackedAttention(Attention):
 
 
 class _PackedFeedForward(FeedForward):
-    def __init__(self, feed_forward: FeedForward) -> None:
+    def __init__(self, feed_forward: FeedForward, norm: nn.RMSNorm) -> None:
         nn.Module.__init__(self)  # the layers are those of `feed_forward`, no new ones
-        self.joined = PackedLinear(feed_forward.gate, feed_forward.up)
+        self.joined = PackedLinear(feed_forward.gate, feed_forward.up, factors=_factors(norm))
         self.down = PackedLinear(feed_forward.down)
 
     def forward(self, x: Tensor) -> Tensor:

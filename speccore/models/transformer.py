@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -175,7 +176,7 @@ class Transformer(nn.Module):
         features = [self.embedding(tokens)]  # (B, T, C)
         if cache is not None:
             cache.open(tokens.shape[1], layers)
-        for number, block in enumerate(self.blocks[:layers]):
+        for number, block in enumerate(islice(self.blocks, layers)):
             extend = None if cache is None else partial(cache.append, number)
             features.append(block(features[-1], rotation, mask, extend))
         if cache is not None:
@@ -340,27 +341,29 @@ def rotary_factors(positions: Tensor, config: TransformerConfig) -> Tensor:
         positions: (T,) or (B, T).
 
     Returns:
-        (2, 1, T, D/2) or (2, B, 1, T, D/2): cos first, then sin, with an axis for the heads.
+        (2, 1, T, D) or (2, B, 1, T, D), with an axis for the heads: all cosines twice, then minus
+        all sines and all sines, as ``rotate`` multiplies with them.
     """
     exponents = torch.arange(0, config.head_width, 2, device=positions.device) / config.head_width
-    angles = positions.unsqueeze(-1) * config.rope_theta**-exponents
-    return torch.stack((angles.cos(), angles.sin())).unsqueeze(-3)
+    angles = positions.unsqueeze(-1) * config.rope_theta**-exponents  # (…, T, D/2)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))).unsqueeze(-3)
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Turn each pair (x_i, x_{i+D/2}) by its angle; the factors' FP32 wins over 16 bits.
 
-    The pairs are those of Llama as it is published; the paper pairs neighbours, which is the same
-    up to the order of the columns of the weights.
+    (x_i, x_{i+D/2}) ↦ (x_i cos − x_{i+D/2} sin, x_{i+D/2} cos + x_i sin). The pairs are those of
+    Llama as it is published; the paper pairs neighbours, which is the same up to the order of the
+    columns of the weights.
 
     Args:
         x: (B, heads, T, D).
         rotation: what ``rotary_factors`` returns.
     """
-    cos, sin = rotation
-    first, second = x.chunk(2, dim=-1)  # (B, heads, T, D/2) each
-    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
-    return turned.type_as(x)
+    cos, sin = rotation.unbind()
+    partners = x.roll(x.shape[-1] // 2, -1)
+    return torch.addcmul(x * cos, partners, sin).type_as(x)
 
 
 def _check_range(name: str, ids: Tensor, limit: int) -> None:
