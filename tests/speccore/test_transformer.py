@@ -1,6 +1,5 @@
 """The language model against a slow, obvious one, and the properties that decoding will rely on."""
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from speccore.models.transformer import Transformer, TransformerConfig, rotary_factors, rotate
+from tests.speccore.llama import as_llama, llama_name
 
 CONFIG = TransformerConfig(
     vocab_size=31, layers=2, width=24, heads=6, kv_heads=2, hidden=20, context=16
@@ -286,53 +286,12 @@ def test_a_seed_is_a_whole_number():
         Transformer(CONFIG, seed=-1)
 
 
-# Our name of a weight → that of Transformers' Llama, in this order.
-LLAMA_NAMES = {
-    "embedding": "model.embed_tokens",
-    "blocks": "model.layers",
-    "attention_norm": "input_layernorm",
-    "attention.query": "self_attn.q_proj",
-    "attention.key": "self_attn.k_proj",
-    "attention.value": "self_attn.v_proj",
-    "attention.output": "self_attn.o_proj",
-    "feed_forward_norm": "post_attention_layernorm",
-    "feed_forward.gate": "mlp.gate_proj",
-    "feed_forward.up": "mlp.up_proj",
-    "feed_forward.down": "mlp.down_proj",
-}
-
-
-def llama_name(name):
-    for ours, theirs in LLAMA_NAMES.items():
-        name = re.sub(rf"(^|\.){re.escape(ours)}\.", rf"\1{theirs}.", name)
-    return {"norm.weight": "model.norm.weight", "head.weight": "lm_head.weight"}.get(name, name)
-
-
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
 def test_logits_are_those_of_transformers_llama(kv_heads, tied):
-    """The same weights under Llama's names; needs the extra ``real``."""
-    transformers = pytest.importorskip("transformers", reason="needs the extra `real`")
     config = replace(CONFIG, kv_heads=kv_heads, tied=tied, rope_theta=500.0, norm_eps=1e-4)
     ours = lively(config)
-    theirs = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(
-            vocab_size=config.vocab_size,
-            hidden_size=config.width,
-            intermediate_size=config.hidden,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.kv_heads,
-            max_position_embeddings=config.context,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-            rms_norm_eps=config.norm_eps,
-            tie_word_embeddings=config.tied,
-        )
-    ).eval()
-    state = {llama_name(name): each for name, each in ours.state_dict().items()}
-    missing, unexpected = theirs.load_state_dict(state, strict=False)
-    assert not unexpected
-    assert set(missing) <= ({"lm_head.weight"} if tied else set())
+    theirs = as_llama(ours)
     tokens = tokens_of(length=16)
     with torch.inference_mode():
         expected = theirs(tokens).logits
