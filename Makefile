@@ -72,6 +72,7 @@ bench: $(TOOLS)
 	$(RUN) -m tests.benchmarks.bench_tabular
 	$(RUN) -m tests.benchmarks.bench_linear
 	$(RUN) -m tests.benchmarks.bench_dqn
+	$(RUN) -m tests.benchmarks.bench_decoding
 
 clean:
 	$(PYTHON) -c "$(CLEAN)"

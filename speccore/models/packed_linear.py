@@ -15,7 +15,7 @@ ones take their place.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import cast
 
@@ -23,15 +23,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speccore.models.transformer import Attention, Block, FeedForward, Transformer, rotate
+from speccore.models.transformer import Attention, Block, FeedForward, Rotation, Transformer, rotate
 
 WORTH_PACKING = 2**17
 """A call of oneDNN takes some 12 µs longer than an ordinary one: smaller matrices never win it
 back."""
 
 
-class PackedLinear(nn.Module):
-    """y = x Wᵀ with W arranged for inference; it is no part of the state dict.
+class PackedLinear:
+    """y = x Wᵀ with W arranged for inference.
+
+    No module: calling one takes as long as a small product. So it is no part of a state dict.
 
     Args:
         maps: layers with a ``weight`` of FP32 on the CPU and without bias, of the same input; their
@@ -42,9 +44,8 @@ class PackedLinear(nn.Module):
         TypeError: weights in another format or on another device, a layer with bias.
     """
 
-    def __init__(self, *maps: nn.Module, factors: Tensor | None = None) -> None:
-        super().__init__()
-        weights = [cast(Tensor, each.weight).detach() for each in maps]
+    def __init__(self, *maps: Callable[[Tensor], Tensor], factors: Tensor | None = None) -> None:
+        weights = [cast(nn.Linear, each).weight.detach() for each in maps]
         for weight in weights:
             if weight.dtype != torch.float32 or weight.device.type != "cpu":
                 raise TypeError(
@@ -63,7 +64,7 @@ class PackedLinear(nn.Module):
             weight = weight.t().contiguous().t()
         self.weight = weight
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
         if self.packed is None or x.numel() == x.shape[-1]:
             return F.linear(x, self.weight)
@@ -100,26 +101,30 @@ def packed(model: Transformer) -> Transformer:
     for block in cast(Iterable[Block], twin.blocks):
         block.attention = _PackedAttention(block.attention, block.attention_norm)
         block.feed_forward = _PackedFeedForward(block.feed_forward, block.feed_forward_norm)
-        block.attention_norm = _Direction(block.attention_norm)
-        block.feed_forward_norm = _Direction(block.feed_forward_norm)
+        _replace(block, "attention_norm", _Direction(block.attention_norm))
+        _replace(block, "feed_forward_norm", _Direction(block.feed_forward_norm))
     output = twin.embedding if twin.head is None else twin.head
-    twin.head = PackedLinear(output, factors=_factors(twin.norm))
-    twin.norm = _Direction(twin.norm)
+    _replace(twin, "head", PackedLinear(output, factors=_factors(twin.norm)))
+    _replace(twin, "norm", _Direction(twin.norm))
     return twin
 
 
-class _Direction(nn.RMSNorm):
+def _replace(module: nn.Module, name: str, function: Callable[[Tensor], Tensor]) -> None:
+    delattr(module, name)  # a module lets only modules take the place of one
+    setattr(module, name, function)
+
+
+class _Direction:
     """RMSNorm without its factors: x / √(‖x‖² + ε C), the square root being a hypotenuse.
 
     With ``_factors``, weight · √C, which the map behind it has taken over, it is RMSNorm.
     """
 
     def __init__(self, norm: nn.RMSNorm) -> None:
-        nn.Module.__init__(self)
         self.weight = norm.weight  # only says what numbers the model has
         self.floor = torch.tensor((cast(float, norm.eps) * norm.weight.numel()) ** 0.5)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return x / torch.hypot(length, self.floor)
 
@@ -136,15 +141,14 @@ class _PackedAttention(Attention):
         self.joined = PackedLinear(*maps, factors=_factors(norm))
         self.output = PackedLinear(attention.output)
         self.kv_heads = attention.key.out_features // self.head_width
+        self.heads = self.kv_heads * self.sharing
 
-    def project(self, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
         heads = self._heads(self.joined(x))  # (B, H + 2 K, T, D)
-        turned = rotate(heads[:, : -self.kv_heads], rotation)
-        return (
-            turned[:, : -self.kv_heads],
-            turned[:, -self.kv_heads :],
-            heads[:, -self.kv_heads :],
-        )
+        to_turn, v = torch.split_with_sizes(heads, (self.heads + self.kv_heads, self.kv_heads), 1)
+        turned = rotate(to_turn, rotation)
+        q, k = torch.split_with_sizes(turned, (self.heads, self.kv_heads), 1)
+        return q, k, v
 
 
 class _PackedFeedForward(FeedForward):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Extend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(B, K, T, D) new keys and values → those and all before, from a cache."""
+Rotation = tuple[Tensor, Tensor]
+"""What ``rotary_factors`` returns."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Transformer(nn.Module):
             self.embedding = nn.Embedding(config.vocab_size, config.width)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
             self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
-            self.head: nn.Module | None = None  # if tied, the embedding
+            self.head: Callable[[Tensor], Tensor] | None = None  # if tied, the embedding
             if not config.tied:
                 self.head = nn.Linear(config.width, config.vocab_size, bias=False)
         generator = torch.Generator().manual_seed(seed)
@@ -192,14 +194,14 @@ class Transformer(nn.Module):
 
     def _context(
         self, tokens: Tensor, positions: Tensor | None, mask: Tensor | None, cache: KVCache | None
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Rotation, Tensor | None]:
         """The rotary factors and the mask that the blocks take."""
         length = tokens.shape[1]
         if cache is not None:
             if positions is None:
                 positions = cache.next_positions(length)
-            rotation = cache.rotation[:, 0, positions].unsqueeze(-3)
-            return rotation, cache.mask(length, mask)
+            cos, sin = (each[0, positions].unsqueeze(-3) for each in cache.rotation)
+            return (cos, sin), cache.mask(length, mask)
         if positions is None:
             positions = torch.arange(length, device=tokens.device)
         if mask is not None:
@@ -273,7 +275,7 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config)
 
     def forward(
-        self, x: Tensor, rotation: Tensor, mask: Tensor | None, extend: Extend | None = None
+        self, x: Tensor, rotation: Rotation, mask: Tensor | None, extend: Extend | None = None
     ) -> Tensor:
         x = x + self.attention(self.attention_norm(x), rotation, mask, extend)
         return x + self.feed_forward(self.feed_forward_norm(x))
@@ -293,10 +295,10 @@ class Attention(nn.Module):
         self.query = nn.Linear(config.width, config.width, bias=False)
         self.key = nn.Linear(config.width, narrow, bias=False)
         self.value = nn.Linear(config.width, narrow, bias=False)
-        self.output: nn.Module = nn.Linear(config.width, config.width, bias=False)
+        self.output: Callable[[Tensor], Tensor] = nn.Linear(config.width, config.width, bias=False)
 
     def forward(
-        self, x: Tensor, rotation: Tensor, mask: Tensor | None, extend: Extend | None = None
+        self, x: Tensor, rotation: Rotation, mask: Tensor | None, extend: Extend | None = None
     ) -> Tensor:
         q, k, v = self.project(x, rotation)  # (B, H, T, D), then (B, K, T, D) twice
         if extend is None:
@@ -309,7 +311,7 @@ class Attention(nn.Module):
         )
         return self.output(y.transpose(1, 2).flatten(2))  # (B, T, C)
 
-    def project(self, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys, both rotated, and values."""
         q = rotate(self._heads(self.query(x)), rotation)
         k = rotate(self._heads(self.key(x)), rotation)
@@ -326,13 +328,13 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gate = nn.Linear(config.width, config.hidden, bias=False)
         self.up = nn.Linear(config.width, config.hidden, bias=False)
-        self.down: nn.Module = nn.Linear(config.hidden, config.width, bias=False)
+        self.down: Callable[[Tensor], Tensor] = nn.Linear(config.hidden, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.silu(self.gate(x)) * self.up(x))
 
 
-def rotary_factors(positions: Tensor, config: TransformerConfig) -> Tensor:
+def rotary_factors(positions: Tensor, config: TransformerConfig) -> Rotation:
     """cos and sin of position · θ^(−2i/D) for i = 0 … D/2 − 1 (Su et al. 2021, equation 15).
 
     Always in FP32: an angle of a few hundred radians has no digits left in 16 bits.
@@ -341,16 +343,16 @@ def rotary_factors(positions: Tensor, config: TransformerConfig) -> Tensor:
         positions: (T,) or (B, T).
 
     Returns:
-        (2, 1, T, D) or (2, B, 1, T, D), with an axis for the heads: all cosines twice, then minus
-        all sines and all sines, as ``rotate`` multiplies with them.
+        (1, T, D) or (B, 1, T, D) twice, with an axis for the heads: the cosines, two times over;
+        minus the sines, and the sines. So ``rotate`` multiplies with them.
     """
     exponents = torch.arange(0, config.head_width, 2, device=positions.device) / config.head_width
     angles = positions.unsqueeze(-1) * config.rope_theta**-exponents  # (…, T, D/2)
     cos, sin = angles.cos(), angles.sin()
-    return torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))).unsqueeze(-3)
+    return torch.cat((cos, cos), -1).unsqueeze(-3), torch.cat((-sin, sin), -1).unsqueeze(-3)
 
 
-def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Turn each pair (x_i, x_{i+D/2}) by its angle; the factors' FP32 wins over 16 bits.
 
     (x_i, x_{i+D/2}) ↦ (x_i cos − x_{i+D/2} sin, x_{i+D/2} cos + x_i sin). The pairs are those of
@@ -361,7 +363,7 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
         x: (B, heads, T, D).
         rotation: what ``rotary_factors`` returns.
     """
-    cos, sin = rotation.unbind()
+    cos, sin = rotation
     partners = x.roll(x.shape[-1] // 2, -1)
     return torch.addcmul(x * cos, partners, sin).type_as(x)
 

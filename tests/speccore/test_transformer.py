@@ -127,7 +127,7 @@ def test_the_pairs_of_rotary_positions_lie_half_a_head_apart():
 def test_rotary_angles_stay_in_fp32_when_the_model_does_not():
     config = replace(CONFIG, context=5000)
     exact = rotary_factors(torch.tensor([4999]), config)
-    assert exact.dtype == torch.float32
+    assert {each.dtype for each in exact} == {torch.float32}
     x = torch.randn(1, 1, 1, 4, generator=torch.Generator().manual_seed(0))
     y = rotate(x.half(), exact)
     assert y.dtype == torch.float16

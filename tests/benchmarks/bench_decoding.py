@@ -1,0 +1,212 @@
+"""How fast decoding is with the course's own models, side by side: ``make bench``.
+
+Batch 1, two threads, 24 pieces of held-out files, 96 new tokens each, at temperatures 0, 0.7 and 1.
+All contestants take turns on each prompt; a ratio is that of two times a token of one prompt, and
+what is reported is the median over the prompts with quartiles. All times include the prompt's,
+except where phases are compared. Drafters were given their settings on the prompts of
+``speccore.models.text.PROMPTS``, which do not occur here.
+"""
+
+import sys
+import time
+from collections import defaultdict
+from functools import partial
+
+import numpy as np
+import torch
+import transformers
+
+import speccore
+from speccore.decoding.chance import Chance
+from speccore.decoding.cost import pass_times
+from speccore.decoding.drafters.drafter import Target
+from speccore.decoding.generate import generate
+from speccore.decoding.sampling import Sampling
+from speccore.decoding.theory import expected_tokens, measured_speedup
+from speccore.models.kv_cache import KVCache
+from speccore.models.packed_linear import packed
+from speccore.models.text import batches, standard_library
+from speccore.models.transformer import Transformer
+from tests.benchmarks.measure import Table
+from tests.speccore.llama import as_llama
+
+PROMPTS, PROMPT, NEW = 24, 64, 96
+TEMPERATURES = (0.0, 0.7, 1.0)
+NEURAL, LENGTH = "neural draft", 4
+
+
+def drafters(draft, text):
+    counts = speccore.NGramModel(text, 6)
+    return {
+        NEURAL: speccore.ModelDrafter(draft, LENGTH),
+        "counts of n-grams": speccore.NGramModelDrafter(counts, 5),
+        "prompt lookup": speccore.NGramDrafter(6),
+        "retrieval": speccore.DatastoreDrafter(text[:2_000_000], 6),
+        "early exit": speccore.EarlyExitDrafter(1, 3),
+        "lookahead": speccore.LookaheadDrafter(3, 3, 3),
+    }
+
+
+def transformers_generate(model, prompt, temperature, seed, assistant=None):
+    torch.manual_seed(seed)
+    sampled = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    settings = sampled if temperature else {"do_sample": False}
+    if assistant is not None:
+        settings["assistant_model"] = assistant
+    ids = torch.tensor([prompt])
+    tokens = model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, **settings
+    )
+    return tokens.shape[1] - len(prompt)
+
+
+def seconds_a_token(run):
+    start = time.perf_counter()
+    count = run()
+    return (time.perf_counter() - start) / count
+
+
+def time_a_guess(drafter, model, prompt):
+    """Seconds of one guess of a chain: a draft of a longer chain less one of a shorter, halved."""
+    seconds = defaultdict(list)
+    cache, chance, sampling = KVCache(model.config), Chance(0), Sampling(1.0)
+    with torch.inference_mode():
+        model(torch.tensor([prompt[:-1]]), cache=cache)
+    for _ in range(60):
+        for length in (2, 4):
+            one = speccore.ModelDrafter(drafter.model, length).begin(model)
+            one.propose(list(prompt[:-1]), sampling, chance, Target(model, cache))
+            start = time.perf_counter()
+            one.propose(list(prompt), sampling, chance, Target(model, cache))
+            seconds[length].append(time.perf_counter() - start)
+    return (np.median(seconds[4]) - np.median(seconds[2])) / 2
+
+
+def shares_of_a_step(model, drafter, prompts):
+    """Of the time of all steps: the loop's own share, and what the drafter adds to its passes."""
+    inside = {"target": 0.0, "draft": 0.0, "drafter": 0.0}
+
+    def timed(function, name_of):
+        def wrapped(self, *arguments, **options):
+            start = time.perf_counter()
+            try:
+                return function(self, *arguments, **options)
+            finally:
+                inside[name_of(self)] += time.perf_counter() - start
+
+        return wrapped
+
+    call, propose = Transformer.__call__, speccore.ModelDrafter.propose
+    Transformer.__call__ = timed(call, lambda self: "target" if self is model else "draft")
+    speccore.ModelDrafter.propose = timed(propose, lambda self: "drafter")
+    try:
+        total = 0.0
+        for seed, prompt in enumerate(prompts):
+            output = generate(
+                model, prompt, max_new_tokens=NEW, temperature=1.0, drafter=drafter, seed=seed
+            )
+            total += sum(output.timings.values()) - output.timings["prompt"]
+    finally:
+        Transformer.__call__, speccore.ModelDrafter.propose = call, propose
+    loop = 1.0 - (inside["target"] + inside["drafter"]) / total
+    return loop, (inside["drafter"] - inside["draft"]) / total
+
+
+def distinct(tokens, n=12):
+    """The share of n-grams that differ, of all in some texts."""
+    grams = [each[i : i + n] for each in tokens for i in range(len(each) - n + 1)]
+    return len(set(grams)) / len(grams)
+
+
+def quartiles(values):
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return middle, f"{middle:.2f} × ({low:.2f}–{high:.2f})"
+
+
+def main():
+    torch.set_num_threads(2)
+    transformers.logging.set_verbosity_error()
+    table = Table()
+    corpus = standard_library()
+    generator = torch.Generator().manual_seed(7)
+    pieces, _ = next(batches(corpus.validation, batch=PROMPTS, length=PROMPT, generator=generator))
+    prompts = pieces.tolist()
+    trained = {name: speccore.load(f"course-{name}") for name in ("target", "draft")}
+    model, draft = packed(trained["target"]), packed(trained["draft"])
+    llama, llama_draft = as_llama(trained["target"]), as_llama(trained["draft"])
+    ours = drafters(draft, corpus.train.numpy())
+    times = pass_times(model, 16, repeats=100)
+    relative = ", ".join(f"{each:.2f}" for each in (times / times[0])[[1, 3, 4, 7, 15]])
+    table.row("T(1) of the target", f"{1e3 * times[0]:.2f} ms")
+    table.row("T(2), T(4), T(5), T(8), T(16), in T(1)", relative)
+    guess = time_a_guess(ours[NEURAL], model, prompts[0])
+    table.row("a guess of the neural draft, in T(1)", f"c = {guess / times[0]:.2f}")
+    best_of = {}
+    for temperature in TEMPERATURES:
+        taken, outputs = defaultdict(list), defaultdict(list)
+
+        def decode(name, prompt, seed, drafter=None, temperature=temperature, outputs=outputs):
+            output = generate(
+                model,
+                prompt,
+                max_new_tokens=NEW,
+                temperature=temperature,
+                drafter=drafter,
+                seed=seed,
+            )
+            outputs[name].append(output)
+            return len(output.tokens)
+
+        for seed, prompt in enumerate([prompts[0], *prompts]):  # the first one does not count
+            runs = {
+                "plain": partial(decode, "plain", prompt, seed),
+                **{
+                    name: partial(decode, name, prompt, seed, drafter)
+                    for name, drafter in ours.items()
+                },
+                "Transformers": partial(transformers_generate, llama, prompt, temperature, seed),
+                "assisted": partial(
+                    transformers_generate, llama, prompt, temperature, seed, llama_draft
+                ),
+            }
+            for name, run in runs.items():
+                taken[name].append(seconds_a_token(run))
+        taken = {name: np.array(each[1:]) for name, each in taken.items()}
+        outputs = {name: each[1:] for name, each in outputs.items()}
+        print(f"temperature {temperature}")
+        texts = [each.tokens for each in outputs["plain"]]
+        table.row("  plain: distinct 12-grams", f"{100 * distinct(texts):.0f} %")
+        middle, text = quartiles(taken["Transformers"] / taken["plain"])
+        table.row("  plain against Transformers' generate", text, "≥ 2 ×", middle >= 2)
+        gains = {}
+        for name in ours:
+            gains[name], text = quartiles(taken["plain"] / taken[name])
+            steps = sum(each.steps for each in outputs[name])
+            count = sum(len(each.tokens) for each in outputs[name])
+            bar = {"bar": "≥ 1.2 ×", "passed": gains[name] >= 1.2} if name == NEURAL else {}
+            table.row(f"  {name}, {count / steps:.2f} tokens a step, against plain", text, **bar)
+        best_of[temperature] = max(gains, key=gains.get)
+        bar = {} if temperature == 0 else {"bar": "≥ 1.4 ×", "passed": max(gains.values()) >= 1.4}
+        table.row(f"  best: {best_of[temperature]}", f"{max(gains.values()):.2f} ×", **bar)
+        neural = outputs[NEURAL]
+        kept = sum(sum(each.accepted_lengths) for each in neural)
+        tried = sum(
+            min(kept + 1, drafted)
+            for each in neural
+            for kept, drafted in zip(each.accepted_lengths, each.draft_lengths, strict=True)
+        )
+        alpha = kept / tried
+        tokens = expected_tokens(alpha, LENGTH)
+        predicted = measured_speedup(tokens, LENGTH, times, LENGTH * guess)
+        table.row("  neural draft, predicted", f"{predicted:.2f} ×  α = {alpha:.2f}")
+        table.at_least("  measured, of what was predicted", gains[NEURAL] / predicted, 0.85, "%")
+        middle, text = quartiles(taken["assisted"] / taken[NEURAL])
+        table.row("  against Transformers' assisted generation", text, "≥ 1.5 ×", middle >= 1.5)
+    loop, drafting = shares_of_a_step(model, ours[NEURAL], prompts)
+    table.row("the loop, outside passes and drafter", f"{100 * loop:.0f} %", "≤ 10 %", loop <= 0.1)
+    table.row("the neural drafter, outside its passes", f"{100 * drafting:.0f} %")
+    return table.verdict()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
