@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rlcore.validation import check_count
-from speccore.models.transformer import TransformerConfig, rotary_factors
+from speccore.models.transformer import Rotation, TransformerConfig, rotary_factors
 
 Layers = list[tuple[Tensor, Tensor]]
 """Keys and values (B, K, columns, D) of each layer."""
@@ -35,7 +35,6 @@ class KVCache:
 
     Attributes:
         keys, values: (layers, B, K, capacity, D).
-        rotation: ``rotary_factors`` of all positions of the context.
 
     Raises:
         TypeError, ValueError: numbers that are no whole numbers >= 1.
@@ -57,7 +56,7 @@ class KVCache:
         with torch.inference_mode(False):  # so that it can be written to in every mode
             # Zeros: a hidden column has weight 0, and 0 times whatever was there could be NaN.
             self._hold(torch.zeros(shape, dtype=dtype, device=device))
-            self.rotation = rotary_factors(torch.arange(config.context, device=device), config)
+            self._rotation = rotary_factors(torch.arange(config.context, device=device), config)
         self._lengths = (0,) * batch
         self._before = self._lengths  # the lengths before the last pass
         self._complete = self._lengths  # the columns that all layers have written
@@ -227,6 +226,18 @@ class KVCache:
             return torch.arange(self.length, self.length + count, device=device)
         starts = torch.tensor(self._lengths, device=device).unsqueeze(1)
         return starts + torch.arange(count, device=device)
+
+    def next_rotation(self, count: int) -> Rotation:
+        """The rotary factors of ``count`` new tokens."""
+        if self._ragged:
+            return self.rotation_at(self.next_positions(count))
+        cos, sin = self._rotation
+        return cos.narrow(1, self.length, count), sin.narrow(1, self.length, count)
+
+    def rotation_at(self, positions: Tensor) -> Rotation:
+        """The rotary factors of (T,) or (B, T) positions."""
+        cos, sin = (each[0, positions].unsqueeze(-3) for each in self._rotation)
+        return cos, sin
 
     def mask(self, count: int, mask: Tensor | None) -> Tensor | None:
         """What ``count`` new tokens see of all columns, their own included.

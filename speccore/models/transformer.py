@@ -199,9 +199,10 @@ class Transformer(nn.Module):
         length = tokens.shape[1]
         if cache is not None:
             if positions is None:
-                positions = cache.next_positions(length)
-            cos, sin = (each[0, positions].unsqueeze(-3) for each in cache.rotation)
-            return (cos, sin), cache.mask(length, mask)
+                rotation = cache.next_rotation(length)
+            else:
+                rotation = cache.rotation_at(positions)
+            return rotation, cache.mask(length, mask)
         if positions is None:
             positions = torch.arange(length, device=tokens.device)
         if mask is not None:
