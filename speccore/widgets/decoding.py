@@ -25,7 +25,7 @@ def entropy(law: Floats) -> float:
 
 def byte_name(token: int) -> str:
     """A byte as it is written below a bar."""
-    return {32: "_", 10: r"\n", 9: r"\t"}.get(
+    return {32: "sp", 10: r"\n", 9: r"\t"}.get(
         token, chr(token) if 32 < token < 127 else f"{token:02x}"
     )
 
