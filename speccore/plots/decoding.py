@@ -74,7 +74,7 @@ def cost_curves(
                 label="n passes over one token" if i == 0 else None,
             )
     ax.set_xscale("log", base=2)
-    ax.set_yscale("log", base=2 if relative else 10)
+    ax.set_yscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator(x.tolist()))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter("{x:g}")
@@ -109,22 +109,33 @@ def roofline(
     """
     ax = _axes(ax, (6.4, 3.8))
     reached = np.concatenate([np.asarray(x, dtype=float) for x, _ in speeds.values()])
-    ridge = peak / bandwidth
+    ridge, giga = peak / bandwidth, 1e-9
     ends = np.array([min(reached.min(), ridge) / 2, ridge, 2 * max(reached.max(), ridge)])
-    ax.plot(ends, np.minimum(peak, ends * bandwidth), color="0.35", linewidth=1.4, label="roof")
+    roof = np.minimum(peak, ends * bandwidth)
+    ax.plot(ends, giga * roof, color="0.35", linewidth=1.4, label="roof")
     ax.axvspan(ends[0], ridge, color=COLOURS[5], alpha=0.13, linewidth=0, label="memory-bound")
     ax.axvspan(ridge, ends[2], color=COLOURS[4], alpha=0.13, linewidth=0, label="compute-bound")
     for i, (label, (x, y)) in enumerate(speeds.items()):
-        ax.plot(x, y, color=COLOURS[i], linestyle=DASHES[i], marker=MARKERS[i], label=label)
-    for name, x, y in zip(names, *next(iter(speeds.values())), strict=False):
-        ax.annotate(name, (x, y), (0, -12), textcoords="offset points", ha="center", size=8)
+        ax.plot(
+            np.asarray(x, dtype=float),
+            giga * np.asarray(y, dtype=float),
+            color=COLOURS[i],
+            linestyle=DASHES[i],
+            marker=MARKERS[i],
+            label=label,
+        )
+    points = np.column_stack([np.asarray(each) for each in next(iter(speeds.values()))])
+    for name, (x, y) in zip(names, points, strict=False):
+        ax.annotate(name, (x, giga * y), (0, -12), textcoords="offset points", ha="center", size=8)
     ax.set_xscale("log", base=2)
-    ax.set_yscale("log", base=10)
+    ax.set_yscale("log", base=2)
+    ax.margins(y=0.12)
     ax.set_xlim(ends[0], ends[2])
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.set(
         xlabel="Arithmetic intensity (FLOP a byte)",
-        ylabel="Speed (FLOP/s)",
+        ylabel=r"Speed ($10^9$ FLOP/s)",
         title=title,
     )
     ax.legend(loc="lower right")
