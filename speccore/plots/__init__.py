@@ -1,5 +1,6 @@
 """Figures of Parts III and IV, one function a figure, in the style of ``rlcore.plots``."""
 
+from speccore.plots.decoding import cost_curves, next_token_law, roofline
 from speccore.plots.floating_point import (
     BitRow,
     Range,
@@ -37,14 +38,17 @@ __all__ = [
     "budget_curves",
     "byte_labels",
     "call_overhead",
+    "cost_curves",
     "flushed_shares",
     "gradient_histogram",
     "histogram",
     "log_curves",
     "magnitude_histogram",
     "memory_map",
+    "next_token_law",
     "number_lines",
     "ranges",
+    "roofline",
     "scale_trace",
     "side_by_side",
     "stacked_bars",

@@ -119,12 +119,13 @@ def tree_mask(
     ax.grid(False)
     ax.grid(True, which="minor", color="0.8", linewidth=0.6)
     ax.tick_params(which="both", length=0)
-    names = [root, *labels]
     size = 8 if count <= 14 else 6
-    ax.set_xticks(range(count), names, family="monospace", size=size, rotation=90)
+    numbers = ["", *map(str, range(len(labels)))]
+    names = [f"{label} {number}" for label, number in zip((root, *labels), numbers, strict=True)]
+    ax.set_xticks(range(count), numbers, size=size)
     ax.set_yticks(range(count), names, family="monospace", size=size)
     ax.spines[:].set_visible(False)
-    ax.set(xlabel="looks at", title=title)
+    ax.set(xlabel="looks at node", title=title)
     return ax
 
 

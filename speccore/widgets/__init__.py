@@ -1,9 +1,17 @@
 """Widgets of Parts III and IV; the mechanism, ``panel``, is that of ``rlcore.widgets``."""
 
+from speccore.widgets.decoding import next_token
 from speccore.widgets.floating_point import bit_explorer
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
 from speccore.widgets.modules import dropout_switch
 from speccore.widgets.trees import tree_builder
 
-__all__ = ["bit_explorer", "dropout_switch", "loss_scale", "memory_overlap", "tree_builder"]
+__all__ = [
+    "bit_explorer",
+    "dropout_switch",
+    "loss_scale",
+    "memory_overlap",
+    "next_token",
+    "tree_builder",
+]
