@@ -1,4 +1,4 @@
-"""Tree attention by itself: the verifying pass of the loop, for one text and one tree."""
+"""Tree attention by itself: one pass over a tree, to verify guesses or to make the next ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from rlcore.validation import Floats
-from speccore.decoding.tree import TokenTree
+from speccore.decoding.tree import ROOT, Draft, TokenTree
 from speccore.models.kv_cache import KVCache
 from speccore.models.transformer import Transformer
 
@@ -60,3 +60,31 @@ def score_tree(
     given = (torch.from_numpy(each).to(weight.device) for each in (tokens, before + added, seen))
     ids, positions, visible = given
     return model(ids[None], positions, visible, cache)[0].double().cpu().numpy()
+
+
+def guess_tree(model: Transformer, context: Sequence[int], ranks: TokenTree) -> TokenTree:
+    """A tree of ranks with a draft model's tokens in their place, made in a pass a level.
+
+    Args:
+        model: the draft model.
+        context: at least one token; the last one is the root.
+        ranks: r as the token of a node makes it the guess that the model finds r-th most probable
+            after its parent, from 0 on, as in ``theory.grow_tree``.
+
+    Raises:
+        ValueError: an empty context, or a rank outside the vocabulary.
+    """
+    if len(ranks) and ranks.tokens.max() >= model.config.vocab_size:
+        raise ValueError(
+            f"ranks: takes numbers below {model.config.vocab_size}, the size of the vocabulary, "
+            f"got {ranks.tokens.max()}"
+        )
+    tokens = np.zeros(len(ranks), dtype=np.int64)
+    for depth in range(ranks.depths.max(initial=0)):
+        known = Draft(TokenTree(tokens, ranks.parents)).up_to(depth).tree
+        best = np.argsort(-score_tree(model, context, known), axis=1, kind="stable")
+        row = np.cumsum(ranks.depths <= depth)  # of a node that is known
+        for node in np.flatnonzero(ranks.depths == depth + 1):
+            parent = ranks.parents[node]
+            tokens[node] = best[0 if parent == ROOT else row[parent], ranks.tokens[node]]
+    return TokenTree(tokens, ranks.parents)

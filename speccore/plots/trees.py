@@ -24,7 +24,6 @@ def token_tree(
     labels: Sequence[str],
     *,
     kept: Sequence[int] = (),
-    root: str = "root",
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
@@ -34,7 +33,6 @@ def token_tree(
         tree: n nodes.
         labels: (n,) what stands in each node: its token.
         kept: nodes of the accepted path, drawn in another colour.
-        root: label of the last committed token.
     """
     if len(labels) != len(tree):
         raise ValueError(f"labels: takes one for each of the {len(tree)} nodes, got {len(labels)}")
@@ -51,7 +49,7 @@ def token_tree(
             linewidth=2.4 if chosen else 1.2,
             zorder=1,
         )
-    for row, label in enumerate((root, *labels)):
+    for row, label in enumerate(("root", *labels)):
         node = row - 1
         colour = _ROOT if node == ROOT else _KEPT if node in kept else _GUESS
         ax.text(
@@ -92,7 +90,6 @@ def tree_mask(
     labels: Sequence[str],
     *,
     kept: Sequence[int] = (),
-    root: str = "root",
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
@@ -102,7 +99,6 @@ def tree_mask(
         mask: (n + 1, n + 1) booleans, the root first.
         labels: (n,) tokens of the nodes.
         kept: nodes of the accepted path, drawn in another colour.
-        root: label of the last committed token.
     """
     seen = np.asarray(mask, dtype=bool)
     count = len(labels) + 1
@@ -121,7 +117,10 @@ def tree_mask(
     ax.tick_params(which="both", length=0)
     size = 8 if count <= 14 else 6
     numbers = ["", *map(str, range(len(labels)))]
-    names = [f"{label} {number}" for label, number in zip((root, *labels), numbers, strict=True)]
+    names = [
+        f"{label} {number}".strip()
+        for label, number in zip(("root", *labels), numbers, strict=True)
+    ]
     ax.set_xticks(range(count), numbers, size=size)
     ax.set_yticks(range(count), names, family="monospace", size=size)
     ax.spines[:].set_visible(False)
@@ -215,7 +214,7 @@ def budget_curves(
 
 
 def _rows(tree: TokenTree) -> np.ndarray:
-    """(n + 1,) vertical places: leaves below each other, parents in the middle of their children."""
+    """(n + 1,) vertical places: leaves below each other, parents amid their children."""
     places = np.zeros(len(tree) + 1)
     leaves = 0
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import ipywidgets
-import numpy as np
 from matplotlib.figure import Figure
 
-from rlcore.validation import Floats
 from rlcore.widgets.panel import Panel, blank_figure, choice, panel
 from speccore import plots
 from speccore.decoding.acceptance import greedy
 from speccore.decoding.chance import Chance
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import ROOT, Draft, TokenTree
-from speccore.decoding.tree_attention import score_tree
+from speccore.decoding.tree_attention import guess_tree, score_tree
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import load
 from speccore.models.text import PROMPTS, ByteTokenizer
@@ -68,20 +65,6 @@ def without_node(tree: TokenTree, node: int) -> TokenTree:
     return TokenTree(tree.tokens[kept], [place[int(tree.parents[other])] for other in kept])
 
 
-def guess_tokens(ranks: TokenTree, ranking: Callable[[tuple[int, ...]], Floats]) -> TokenTree:
-    """A tree of ranks with the draft's tokens in the place of the ranks.
-
-    Args:
-        ranks: each node's token is the rank of its guess.
-        ranking: from the tokens of a path to the tokens that may follow, the most probable first.
-    """
-    paths: dict[int, tuple[int, ...]] = {ROOT: ()}
-    for node, (rank, parent) in enumerate(zip(ranks.tokens, ranks.parents, strict=True)):
-        above = paths[int(parent)]
-        paths[node] = (*above, int(ranking(above)[rank]))
-    return TokenTree([paths[node][-1] for node in range(len(ranks))], ranks.parents)
-
-
 def tree_builder(target: Transformer | None = None, draft: Transformer | None = None) -> Panel:
     """A tree of a draft model's guesses, its mask, and the path that the target keeps.
 
@@ -92,35 +75,27 @@ def tree_builder(target: Transformer | None = None, draft: Transformer | None = 
     guesser = load("course-draft") if draft is None else draft
     encode, decode = ByteTokenizer().encode, ByteTokenizer().decode
 
-    @cache
-    def ranking(prompt: str, path: tuple[int, ...]) -> Floats:
-        logits = score_tree(guesser, [*encode(prompt), *path], TokenTree([], []))[0]
-        return np.argsort(-logits, kind="stable")
-
     def draw(tree: str, prompt: str) -> Figure:
         context = encode(prompt)
-        guesses = guess_tokens(parse_tree(tree), lambda path: ranking(prompt, path))
+        guesses = guess_tree(guesser, context, parse_tree(tree))
         logits = score_tree(verifier, context, guesses)
         p = Sampling(temperature=0.0).law(logits)
         verdict = greedy(Draft(guesses), p, Chance(0))
         labels = plots.byte_labels(guesses.tokens.tolist())
-        root = plots.byte_labels(context[-1:])[0]
         text = decode([*guesses.tokens[list(verdict.path)].tolist(), verdict.token])
         figure = blank_figure(height=400)
         plots.token_tree(
             guesses,
             labels,
             kept=verdict.path,
-            root=root,
             title=f"{len(verdict.path)} of {len(guesses)} guesses kept; "
-            f"tokens of this step: {ascii(text)}",
+            f"tokens of this step: {text!a}",
             ax=figure.add_axes((0.02, 0.12, 0.55, 0.79)),
         )
         plots.tree_mask(
             guesses.mask,
             labels,
             kept=verdict.path,
-            root=root,
             title="Who sees whom",
             ax=figure.add_axes((0.64, 0.15, 0.35, 0.70)),
         )
