@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speccore.decoding.chance import Chance
-from speccore.decoding.drafters.drafter import NoDrafter
+from speccore.decoding.drafters import ModelTreeDrafter, NoDrafter
 from speccore.decoding.generate import Text, _read_prompts, _verify
+from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import Draft, TokenTree
-from speccore.decoding.tree_attention import score_tree
+from speccore.decoding.tree_attention import guess_tree, score_tree
 from speccore.models.kv_cache import KVCache
 from speccore.models.transformer import Transformer, TransformerConfig
 
@@ -83,3 +84,38 @@ def test_a_cache_gets_the_root_and_the_nodes():
 def test_an_empty_context_is_refused():
     with pytest.raises(ValueError, match="context: takes at least one token"):
         score_tree(MODEL, [], TokenTree([1], [-1]))
+
+
+def rank_trees():
+    """Trees whose tokens are ranks below 3, siblings all different."""
+    paths = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=3), max_size=4)
+    return st.builds(TokenTree.from_paths, paths)
+
+
+@settings(max_examples=40, deadline=None)
+@given(contexts, rank_trees())
+def test_ranks_are_filled_with_the_tokens_that_the_model_ranks_so(context, ranks):
+    tree = guess_tree(MODEL, context, ranks)
+    assert (tree.parents == ranks.parents).all()
+    for node in range(len(tree)):
+        above = tree.path_to(int(tree.parents[node]))
+        path = [*context, *tree.tokens[list(above)].tolist()]
+        with torch.inference_mode():
+            logits = MODEL(torch.tensor([path]))[0, -1]
+        best = logits.argsort(descending=True, stable=True)
+        assert tree.tokens[node] == best[ranks.tokens[node]]
+
+
+def test_whole_levels_are_those_of_the_drafter():
+    widths, context = (2, 2, 1), [0, 3, 1]
+    ranks = TokenTree([0, 1, 0, 1, 0, 1, 0, 0, 0, 0], [-1, -1, 0, 0, 1, 1, 2, 3, 4, 5])
+    drafter = ModelTreeDrafter(MODEL, widths).begin(MODEL)
+    draft = drafter.propose(context, Sampling(0.0), Chance(0), None)
+    tree = guess_tree(MODEL, context, ranks)
+    assert draft.tree.tokens.tolist() == tree.tokens.tolist()
+    assert draft.tree.parents.tolist() == tree.parents.tolist()
+
+
+def test_a_rank_outside_the_vocabulary_is_refused():
+    with pytest.raises(ValueError, match=r"ranks: takes numbers below 5, .* got 5"):
+        guess_tree(MODEL, [0], TokenTree([5], [-1]))
