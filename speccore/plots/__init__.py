@@ -21,12 +21,22 @@ from speccore.plots.mixed_precision import (
     update_histogram,
 )
 from speccore.plots.modules import call_overhead, histogram, side_by_side, stacked_counts
+from speccore.plots.trees import (
+    acceptance_curves,
+    budget_curves,
+    byte_labels,
+    token_tree,
+    tree_mask,
+)
 
 __all__ = [
     "BitRow",
     "Range",
+    "acceptance_curves",
     "bars_with_spread",
     "bit_patterns",
+    "budget_curves",
+    "byte_labels",
     "call_overhead",
     "cost_curves",
     "flushed_shares",
@@ -44,6 +54,8 @@ __all__ = [
     "stacked_bars",
     "stacked_counts",
     "storage_bytes",
+    "token_tree",
     "training_curves",
+    "tree_mask",
     "update_histogram",
 ]

@@ -5,5 +5,13 @@ from speccore.widgets.floating_point import bit_explorer
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
 from speccore.widgets.modules import dropout_switch
+from speccore.widgets.trees import tree_builder
 
-__all__ = ["bit_explorer", "dropout_switch", "loss_scale", "memory_overlap", "next_token"]
+__all__ = [
+    "bit_explorer",
+    "dropout_switch",
+    "loss_scale",
+    "memory_overlap",
+    "next_token",
+    "tree_builder",
+]
