@@ -8,13 +8,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from rlcore.exercises.exercise import Exercise, listing
-from speccore.exercises import chapter_09, chapter_10, chapter_11, chapter_12
+from speccore.exercises import chapter_09, chapter_10, chapter_11, chapter_12, chapter_15
 
 EXERCISES: tuple[Exercise, ...] = (
     *chapter_09.EXERCISES,
     *chapter_10.EXERCISES,
     *chapter_11.EXERCISES,
     *chapter_12.EXERCISES,
+    *chapter_15.EXERCISES,
 )
 
 check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})

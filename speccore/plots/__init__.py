@@ -1,5 +1,13 @@
 """Figures of Parts III and IV, one function a figure, in the style of ``rlcore.plots``."""
 
+from speccore.plots.drafters import (
+    acceptance_and_cost,
+    break_even,
+    draft_trade_off,
+    guessed_text,
+    iterations,
+    spread_by_group,
+)
 from speccore.plots.floating_point import (
     BitRow,
     Range,
@@ -24,12 +32,17 @@ from speccore.plots.modules import call_overhead, histogram, side_by_side, stack
 __all__ = [
     "BitRow",
     "Range",
+    "acceptance_and_cost",
     "bars_with_spread",
     "bit_patterns",
+    "break_even",
     "call_overhead",
+    "draft_trade_off",
     "flushed_shares",
     "gradient_histogram",
+    "guessed_text",
     "histogram",
+    "iterations",
     "log_curves",
     "magnitude_histogram",
     "memory_map",
@@ -37,6 +50,7 @@ __all__ = [
     "ranges",
     "scale_trace",
     "side_by_side",
+    "spread_by_group",
     "stacked_bars",
     "stacked_counts",
     "storage_bytes",

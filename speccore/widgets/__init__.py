@@ -1,8 +1,9 @@
 """Widgets of Parts III and IV; the mechanism, ``panel``, is that of ``rlcore.widgets``."""
 
+from speccore.widgets.drafters import who_guessed
 from speccore.widgets.floating_point import bit_explorer
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
 from speccore.widgets.modules import dropout_switch
 
-__all__ = ["bit_explorer", "dropout_switch", "loss_scale", "memory_overlap"]
+__all__ = ["bit_explorer", "dropout_switch", "loss_scale", "memory_overlap", "who_guessed"]
