@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
@@ -77,10 +78,9 @@ def guessed_text(
         looks = {"prompt": GIVEN, "guessed": GUESSED, "by the target": BY_TARGET}
         ax.legend(
             handles=[Patch(color=colour, label=name) for name, colour in looks.items()],
-            loc="lower right",
-            bbox_to_anchor=(1.0, 1.0),
+            loc="upper left",
+            bbox_to_anchor=(0.0, 0.0),
             ncols=3,
-            borderpad=0.1,
         )
     return ax
 
@@ -128,8 +128,8 @@ def acceptance_and_cost(
         )
     ax.plot(c, alpha, linestyle="none", marker=MARKERS[0], color=COLOURS[0], label="cost counted")
     for x, y, name in zip(c, alpha, names, strict=True):
-        ax.annotate(name, (x, y), (0, 8), textcoords="offset points", ha="center", size=8)
-    ax.set(xlim=(0, 1), ylim=(0, 1.05), title=title)
+        ax.annotate(name, (x, y), (3, 6), textcoords="offset points", size=8)
+    ax.set(xlim=(-0.03, 1), ylim=(0, 1.05), title=title)
     ax.set(xlabel=r"Cost of a guess, $c$ (passes of the target)")
     ax.set(ylabel=r"Acceptance rate $\alpha$")
     ax.legend(loc="lower right")
@@ -152,8 +152,9 @@ def iterations(
         for column in range(found.shape[1]):
             colour = GUESSED if found[row, column] else GIVEN
             colour = COLOURS[0] if column < count else colour
-            ax.add_patch(Rectangle((column + 0.54, row - 0.46), 0.92, 0.92, facecolor=colour))
-    ax.set(xlim=(0.5, found.shape[1] + 0.5), ylim=(len(found) - 0.5, -0.5))
+            ax.add_patch(Rectangle((column + 0.54, row + 0.54), 0.92, 0.92, facecolor=colour))
+    ax.set(xlim=(0.5, found.shape[1] + 0.5), ylim=(len(found) + 0.5, 0.5))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.grid(False)
     ax.set(xlabel="Token", ylabel="Iteration", title=title)
     looks = {"certain": COLOURS[0], "right, not yet known": GUESSED, "wrong": GIVEN}
@@ -184,7 +185,7 @@ def draft_trade_off(
             wasted, tokens, color=COLOURS[i], linestyle=DASHES[i], marker=MARKERS[i], label=label
         )
         for name, x, y in zip(names, wasted, tokens, strict=True):
-            offset, side = ((0, 7), "center") if i else ((5, -10), "left")
+            offset, side = ((-5, 4), "right") if i else ((5, -10), "left")
             ax.annotate(
                 name, (x, y), offset, textcoords="offset points", ha=side, size=8, color=COLOURS[i]
             )

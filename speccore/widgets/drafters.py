@@ -25,9 +25,9 @@ from speccore.models.prompts import KINDS
 from speccore.models.text import ByteTokenizer, standard_library
 from speccore.models.transformer import Transformer
 
-TOKENS = 40
-COLUMNS, ROWS = 44, 7
-LONGEST_SHOWN = 100  # letters of a prompt, its last ones
+TOKENS = 32
+COLUMNS, ROWS = 48, 3
+LONGEST_SHOWN = COLUMNS * ROWS - TOKENS  # letters of a prompt, its last ones
 
 
 def who_guessed(
@@ -60,7 +60,7 @@ def who_guessed(
             temperature=temperature,
             drafter=drafters[drafter],
         )
-        figure = blank_figure(height=240)
+        figure = blank_figure(height=170)
         plots.guessed_text(
             [decode([token]) for token in output.tokens],
             output.was_guessed,
@@ -69,7 +69,7 @@ def who_guessed(
             rows=ROWS,
             title=f"{drafter}, T = {temperature:g}: {output.steps} passes for "
             f"{len(output.tokens)} tokens, {output.tokens_per_step:.2f} a pass",
-            ax=figure.add_axes((0.02, 0.03, 0.96, 0.74)),
+            ax=figure.add_axes((0.02, 0.25, 0.96, 0.56)),
         )
         return figure
 
