@@ -1,6 +1,18 @@
 """Figures of Parts III and IV, one function a figure, in the style of ``rlcore.plots``."""
 
-from speccore.plots.decoding import cost_curves, next_token_law, roofline
+from speccore.plots.decoding import (
+    cost_curves,
+    next_token_law,
+    roofline,
+)
+from speccore.plots.drafters import (
+    acceptance_and_cost,
+    break_even,
+    draft_trade_off,
+    guessed_text,
+    iterations,
+    spread_by_group,
+)
 from speccore.plots.floating_point import (
     BitRow,
     Range,
@@ -10,7 +22,10 @@ from speccore.plots.floating_point import (
     number_lines,
     ranges,
 )
-from speccore.plots.memory_overlap import memory_map, storage_bytes
+from speccore.plots.memory_overlap import (
+    memory_map,
+    storage_bytes,
+)
 from speccore.plots.mixed_precision import (
     bars_with_spread,
     flushed_shares,
@@ -20,7 +35,12 @@ from speccore.plots.mixed_precision import (
     training_curves,
     update_histogram,
 )
-from speccore.plots.modules import call_overhead, histogram, side_by_side, stacked_counts
+from speccore.plots.modules import (
+    call_overhead,
+    histogram,
+    side_by_side,
+    stacked_counts,
+)
 from speccore.plots.trees import (
     acceptance_curves,
     budget_curves,
@@ -32,16 +52,21 @@ from speccore.plots.trees import (
 __all__ = [
     "BitRow",
     "Range",
+    "acceptance_and_cost",
     "acceptance_curves",
     "bars_with_spread",
     "bit_patterns",
+    "break_even",
     "budget_curves",
     "byte_labels",
     "call_overhead",
     "cost_curves",
+    "draft_trade_off",
     "flushed_shares",
     "gradient_histogram",
+    "guessed_text",
     "histogram",
+    "iterations",
     "log_curves",
     "magnitude_histogram",
     "memory_map",
@@ -51,6 +76,7 @@ __all__ = [
     "roofline",
     "scale_trace",
     "side_by_side",
+    "spread_by_group",
     "stacked_bars",
     "stacked_counts",
     "storage_bytes",

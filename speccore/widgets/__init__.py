@@ -1,6 +1,7 @@
 """Widgets of Parts III and IV; the mechanism, ``panel``, is that of ``rlcore.widgets``."""
 
 from speccore.widgets.decoding import next_token
+from speccore.widgets.drafters import who_guessed
 from speccore.widgets.floating_point import bit_explorer
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
@@ -14,4 +15,5 @@ __all__ = [
     "memory_overlap",
     "next_token",
     "tree_builder",
+    "who_guessed",
 ]

@@ -164,6 +164,26 @@ def test_the_books_are_right(name):
     assert output.tokens_per_second > 0
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_draft_ends_before_the_first_guess_of_little_confidence(temperature):
+    model, least = random_model(11, 11), 0.5
+    # Greedy laws are certain everywhere: what the model believes is its softmax.
+    belief = Sampling(temperature or 1.0)
+    lengths = set()
+    for seed in range(30):
+        prompt = np.random.default_rng(seed).integers(0, 11, 6).tolist()
+        drafter = ModelDrafter(model, 4, least_confidence=least).begin(model)
+        draft = drafter.propose(prompt, Sampling(temperature), Chance(seed), None)
+        tokens = draft.tree.tokens.tolist()
+        with torch.no_grad():
+            logits = model(torch.tensor([[*prompt, *tokens]]))[0, len(prompt) - 1 :].numpy()
+        confident = (belief.law(logits).max(axis=1) >= least).tolist()
+        assert all(confident[: len(tokens)])
+        assert len(tokens) == 4 or not confident[len(tokens)]
+        lengths.add(len(tokens))
+    assert {0, 4} < lengths
+
+
 def test_acceptance_by_position_counts_what_was_tried():
 
     output = Output((0,) * 9, (2, 0, 1, 2), (3, 3, 1, 2), (3, 3, 1, 2), {"prompt": 0.0})

@@ -72,8 +72,9 @@ class ModelDrafter(Drafter):
         draft_length: γ >= 1, guesses a step.
         least_confidence: in [0, 1]; the chain ends early before a guess whose law gives no token
             so much probability, as the guess would probably be in vain (Kim et al. 2023, section
-            3.2). Where to stop is decided without a look at the target, so the law of the output
-            stays.
+            3.2). At temperature 0, where each law is certain, the draft's softmax is asked. Where
+            to stop is decided without a look at the target, and before the guess is drawn, so the
+            law of the output stays.
     """
 
     lossless = staticmethod(rejection)
@@ -100,16 +101,21 @@ class ModelDrafter(Drafter):
     ) -> Draft:
         """A chain, and the laws from which it was drawn."""
         reader = self._reader or Reader(self.model, self.most_nodes)
-        law = sampling.law(reader.read(context))
+        logits = reader.read(context)
         tokens: list[int] = []
-        laws = []
-        while len(tokens) < self.draft_length and law.max() >= self.least_confidence:
-            tokens.append(chance.draw(law))
-            laws.append(law)
+        laws = [sampling.law(logits)]
+        while len(tokens) < self.draft_length and self._is_confident(logits, sampling):
+            tokens.append(chance.draw(laws[-1]))
             if len(tokens) < self.draft_length:
-                law = sampling.law(reader.extend(tokens[-1:])[0])
-        laws.append(law)  # after the last guess: never read
+                logits = reader.extend(tokens[-1:])[0]
+            laws.append(sampling.law(logits))  # after the last guess: never read
         return Draft(TokenTree.chain(tokens), np.stack(laws))
+
+    def _is_confident(self, logits: Floats, sampling: Sampling) -> bool:
+        if self.least_confidence == 0.0:
+            return True
+        how = Sampling() if sampling.temperature == 0 else sampling
+        return bool(how.law(logits).max() >= self.least_confidence)
 
 
 class ModelTreeDrafter(Drafter):
