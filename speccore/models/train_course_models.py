@@ -59,7 +59,11 @@ RECIPES: Mapping[str, Recipe] = {
         steps=4500,
         batch=4,
         learning_rate=2e-3,
-        sizes="",
+        sizes="Time of a pass over 1, 5 and 16 tokens, in ms (two threads of a server's CPU, FP32, "
+        "packed): 4 layers of 256 numbers 0.86, 0.96, 1.21; 5 of 256 1.11, 1.21, 1.48; 6 of 256 "
+        "1.37, 1.49, 1.86; 4 of 320 1.31, 1.22, 1.57; 3 of 384 1.40, 1.13, 1.40. So with 5 of 256 "
+        "checking four guesses costs 9 % more than making a token; a sixth layer would have "
+        "trained for a fifth longer.",
         loss=partial(early_exit_loss, exits=(1, 2), weight=0.2),
     ),
     "course-draft": Recipe(
@@ -67,7 +71,8 @@ RECIPES: Mapping[str, Recipe] = {
         steps=2500,
         batch=4,
         learning_rate=4e-3,
-        sizes="",
+        sizes="A pass takes 0.10 ms where the target's takes 1.11 ms, an eleventh; with 96 numbers "
+        "in place of 128 it would be 0.096 ms.",
         teacher="course-target",
     ),
 }
