@@ -8,7 +8,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from rlcore.exercises.exercise import Exercise, listing
-from speccore.exercises import chapter_09, chapter_10, chapter_11, chapter_12, chapter_13
+from speccore.exercises import (
+    chapter_09,
+    chapter_10,
+    chapter_11,
+    chapter_12,
+    chapter_13,
+    chapter_14,
+)
 
 EXERCISES: tuple[Exercise, ...] = (
     *chapter_09.EXERCISES,
@@ -16,6 +23,7 @@ EXERCISES: tuple[Exercise, ...] = (
     *chapter_11.EXERCISES,
     *chapter_12.EXERCISES,
     *chapter_13.EXERCISES,
+    *chapter_14.EXERCISES,
 )
 
 check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})

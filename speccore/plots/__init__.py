@@ -21,14 +21,17 @@ from speccore.plots.mixed_precision import (
     update_histogram,
 )
 from speccore.plots.modules import call_overhead, histogram, side_by_side, stacked_counts
+from speccore.plots.speculative import acceptance_histogram, distances, overlap, speedup_map
 
 __all__ = [
     "BitRow",
     "Range",
+    "acceptance_histogram",
     "bars_with_spread",
     "bit_patterns",
     "call_overhead",
     "cost_curves",
+    "distances",
     "flushed_shares",
     "gradient_histogram",
     "histogram",
@@ -37,10 +40,12 @@ __all__ = [
     "memory_map",
     "next_token_law",
     "number_lines",
+    "overlap",
     "ranges",
     "roofline",
     "scale_trace",
     "side_by_side",
+    "speedup_map",
     "stacked_bars",
     "stacked_counts",
     "storage_bytes",
