@@ -120,18 +120,21 @@ def _turning_point(
     parameters: int,
     bytes_a_weight: int,
     cache_bytes: int,
+    attention_flops: int,
     flops_per_second: float,
     bytes_per_second: float,
 ) -> int:
-    """Reading takes (b·P + cache) / B seconds, computing 2·P·n / F; compared as whole numbers."""
+    """The first n for which n · (2 P + attention) / F >= (b P + cache) / W."""
     read = bytes_a_weight * parameters + cache_bytes
-    return max(1, math.ceil(read * flops_per_second / (2 * parameters * bytes_per_second)))
+    each = 2 * parameters + attention_flops
+    return max(1, math.ceil(read * flops_per_second / (each * bytes_per_second)))
 
 
 def _turning_point_by(
     *,
     flops_a_weight: int = 2,
     cache: bool = True,
+    attention: bool = True,
     whole: Callable[[float], Any] = math.ceil,
     inverted: bool = False,
 ) -> Callable[..., Any]:
@@ -141,34 +144,34 @@ def _turning_point_by(
         parameters: int,
         bytes_a_weight: int,
         cache_bytes: int,
+        attention_flops: int,
         flops_per_second: float,
         bytes_per_second: float,
     ) -> Any:
-        read = bytes_a_weight * parameters + (cache_bytes if cache else 0)
+        read = bytes_a_weight * parameters + cache * cache_bytes
+        each = flops_a_weight * parameters + attention * attention_flops
         balance = flops_per_second / bytes_per_second
         if inverted:
             balance = 1 / balance
-        return max(1, whole(read * balance / (flops_a_weight * parameters)))
+        return max(1, whole(read * balance / each))
 
     return wrong
 
 
 def _turning_point_cases(rng: np.random.Generator) -> Iterator[Arguments]:
     names = (
-        "parameters",
-        "bytes_a_weight",
-        "cache_bytes",
-        "flops_per_second",
-        "bytes_per_second",
+        *("parameters", "bytes_a_weight", "cache_bytes", "attention_flops"),
+        *("flops_per_second", "bytes_per_second"),
     )
-    yield dict(zip(names, (1_000_000, 4, 0, 105e9, 20e9), strict=True))
-    yield dict(zip(names, (7_000_000_000, 2, 2_000_000_000, 312e12, 2039e9), strict=True))
-    yield dict(zip(names, (1_000_000, 2, 0, 1e9, 4e9), strict=True))  # never memory-bound
+    yield dict(zip(names, (1_000_000, 4, 0, 0, 105e9, 20e9), strict=True))
+    yield dict(zip(names, (1_000_000, 4, 800_000, 600_000, 105e9, 20e9), strict=True))
+    yield dict(zip(names, (7_000_000_000, 2, 2**31, 2**31, 312e12, 2039e9), strict=True))
+    yield dict(zip(names, (1_000_000, 2, 0, 0, 1e9, 4e9), strict=True))  # never bound by memory
     for _ in range(4):
         parameters = int(rng.integers(1, 9)) * 1_000_000
-        cache = int(rng.integers(1, 9)) * 700_000
+        cache, attention = (int(rng.integers(1, 9)) * 700_000 for _ in range(2))
         flops, memory = float(rng.integers(50, 900)) * 1e9 + 7e6, float(rng.integers(5, 40)) * 1e9
-        yield dict(zip(names, (parameters, 4, cache, flops, memory), strict=True))
+        yield dict(zip(names, (parameters, 4, cache, attention, flops, memory), strict=True))
 
 
 EXERCISES = (
@@ -228,6 +231,7 @@ EXERCISES = (
                 flops_a_weight=1
             ),
             "the cache is read as well": _turning_point_by(cache=False),
+            "the operations of the attention come on top": _turning_point_by(attention=False),
             "at this n the pass is still memory-bound: round up": _turning_point_by(
                 whole=math.floor
             ),

@@ -69,9 +69,11 @@ class PackedLinear(nn.Module):
 @cache
 def onednn_packs() -> bool:
     """Whether this PyTorch has oneDNN's packed product on this processor, and it is right."""
+    # As large as what is packed, so that threads share the work: where the environment grants fewer
+    # than PyTorch counts on (OMP_THREAD_LIMIT), oneDNN leaves out the others' part without a word.
     generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(48, 40, generator=generator)
-    x = torch.randn(3, 40, generator=generator)
+    weight = torch.randn(WORTH_PACKING // 256 + 8, 256, generator=generator)
+    x = torch.randn(3, 256, generator=generator)
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight)
         y = torch.ops.mkldnn._linear_pointwise.default(x, packed, None, "none", [], "")

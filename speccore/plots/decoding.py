@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
@@ -115,7 +117,7 @@ def roofline(
     for i, (label, (x, y)) in enumerate(speeds.items()):
         ax.plot(x, y, color=COLOURS[i], linestyle=DASHES[i], marker=MARKERS[i], label=label)
     for name, x, y in zip(names, *next(iter(speeds.values())), strict=False):
-        ax.annotate(name, (x, y), (0, -11), textcoords="offset points", ha="center", size=8)
+        ax.annotate(name, (x, y), (0, -12), textcoords="offset points", ha="center", size=8)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log", base=10)
     ax.set_xlim(ends[0], ends[2])
@@ -148,17 +150,21 @@ def next_token_law(
     """
     ax = _axes(ax, (6.4, 3.2))
     uncut, law = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
-    places, kept = np.arange(len(uncut)), law > 0
-    ax.bar(places[kept], law[kept], width=0.75, color=COLOURS[0], label="law")
-    ax.bar(places[~kept], uncut[~kept], width=0.75, color="0.75", label="cut")
-    ax.hlines(
-        uncut, places - 0.375, places + 0.375, color="black", linewidth=1, label="before cutting"
-    )
+    places, colours = np.arange(len(uncut)), np.where(law > 0, COLOURS[0], "#bfbfbf")
+    ax.bar(places, np.where(law > 0, law, uncut), width=0.75, color=colours)
+    ax.hlines(uncut, places - 0.375, places + 0.375, color="black", linewidth=1)
     ax.set_xticks(places, [each.replace("$", r"\$") for each in labels], family="monospace")
     ax.set_xlim(-0.7, len(uncut) - 0.3)
     ax.set_ylim(0, 1.05 * max(uncut.max(), law.max()))
     ax.grid(False, axis="x")
     ax.set(xlabel="Next byte", ylabel="Probability", title=title)
     if legend:
-        ax.legend(loc="upper right")
+        ax.legend(
+            handles=[
+                Patch(color=COLOURS[0], label="law"),
+                Patch(color="#bfbfbf", label="cut"),
+                Line2D([], [], color="black", linewidth=1, label="before cutting"),
+            ],
+            loc="upper right",
+        )
     return ax

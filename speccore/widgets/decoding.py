@@ -11,10 +11,10 @@ from rlcore.widgets.panel import Panel, blank_figure, choice, panel, slider
 from speccore import plots
 from speccore.decoding.sampling import Sampling
 from speccore.models.pretrained import load
+from speccore.models.text import PROMPTS
 from speccore.models.transformer import Transformer
 
 SHOWN = 20
-PROMPT = "for name in sorted(os.listdir(path)):\n    "
 
 
 def entropy(law: Floats) -> float:
@@ -25,7 +25,7 @@ def entropy(law: Floats) -> float:
 
 def byte_name(token: int) -> str:
     """A byte as it is written below a bar."""
-    return {32: "_", 10: r"\n", 9: r"\t"}.get(
+    return {32: "sp", 10: r"\n", 9: r"\t"}.get(
         token, chr(token) if 32 < token < 127 else f"{token:02x}"
     )
 
@@ -39,7 +39,7 @@ def last_logits(model: Transformer, prompt: str) -> Floats:
     return model(ids)[0, -1].double().numpy()
 
 
-def next_token(model: Transformer | None = None, prompt: str = PROMPT) -> Panel:
+def next_token(model: Transformer | None = None, prompt: str = PROMPTS[0]) -> Panel:
     """The law of the next token: the three numbers that shape it, and what they cut.
 
     Args:
@@ -50,7 +50,7 @@ def next_token(model: Transformer | None = None, prompt: str = PROMPT) -> Panel:
     order = np.argsort(-logits, kind="stable")[:SHOWN]
     labels = [byte_name(int(token)) for token in order]
 
-    def draw(temperature: float, top_k: int | None, top_p: float) -> Figure:
+    def draw(temperature: float, top_k: int, top_p: float) -> Figure:
         before = Sampling(temperature).law(logits)
         after = Sampling(temperature, top_k, top_p).law(logits)
         figure = blank_figure(height=340)
@@ -74,8 +74,8 @@ def next_token(model: Transformer | None = None, prompt: str = PROMPT) -> Panel:
         temperature=slider("temperature", 1.0, 0.0, 2.0, 0.1),
         top_k=choice(
             "top-k",
-            None,
-            [*((str(k), k) for k in (1, 2, 3, 5, 10, 50)), ("all", None)],
+            len(logits),
+            [*((str(k), k) for k in (1, 2, 3, 5, 10, 50)), ("all", len(logits))],
             ordered=True,
         ),
         top_p=slider("top-p", 1.0, 0.05, 1.0, 0.05),

@@ -21,10 +21,12 @@ def nucleus(logits, temperature, top_p):
     return kept / total
 
 
-def turning_point(parameters, bytes_a_weight, cache_bytes, flops_per_second, bytes_per_second):
+def turning_point(
+    parameters, bytes_a_weight, cache_bytes, attention_flops, flops_per_second, bytes_per_second
+):
     reading = (bytes_a_weight * parameters + cache_bytes) / bytes_per_second
     n = 1
-    while 2 * parameters * n / flops_per_second < reading:
+    while n * (2 * parameters + attention_flops) / flops_per_second < reading:
         n += 1
     return n
 

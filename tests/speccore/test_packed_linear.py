@@ -1,6 +1,9 @@
 """Packed maps and models compute what the ordinary ones compute."""
 
 import copy
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -114,6 +117,19 @@ def test_packing_leaves_the_global_stream_of_random_numbers_alone():
     packed(Transformer(CONFIG))
     onednn_packs.__wrapped__()
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_with_fewer_threads_than_promised_the_results_are_right():
+    """oneDNN then leaves out a part of the product, without an error."""
+    code = (
+        "import torch; from speccore.models.packed_linear import PackedLinear\n"
+        "torch.set_num_threads(2)\n"
+        "layer = torch.nn.Linear(256, 1024, bias=False)\n"
+        "x = torch.randn(5, 256)\n"
+        "assert torch.allclose(PackedLinear(layer)(x), layer(x), rtol=0, atol=1e-4)"
+    )
+    limited = {**os.environ, "OMP_THREAD_LIMIT": "1"}
+    subprocess.run([sys.executable, "-c", code], env=limited, check=True)
 
 
 def test_what_cannot_be_packed_is_refused():
