@@ -63,10 +63,11 @@ def overlap(
         heights = part[first]
         if len(rest):
             heights = np.append(heights, part[rest].sum())
+        there = heights > 0  # the edge of an empty bar would show
         ax.bar(
-            places,
-            heights,
-            bottom=bottom,
+            places[there],
+            heights[there],
+            bottom=bottom[there],
             width=0.7,
             label=name,
             facecolor="white" if hatch else colour,
@@ -78,7 +79,7 @@ def overlap(
     ax.set_xticks(places, labels)
     ax.grid(False, axis="x")
     ax.set(xlabel="Next token", ylabel="Probability", title=title)
-    ax.set_ylim(0.0, 1.05 * max(float(bottom.max()), 1e-9))
+    ax.set_ylim(0.0, (1.4 if legend else 1.05) * float(bottom.max()))  # room for the legend
     if legend:
         ax.legend(loc="upper right", fontsize=8)
     return ax
@@ -87,7 +88,7 @@ def overlap(
 @rc_context(_STYLE)
 def distances(
     found: Mapping[str, ArrayLike],
-    published: Mapping[str, float] | None = None,
+    quoted: Mapping[str, float] | None = None,
     *,
     xlabel: str = "Total variation from the target's law",
     title: str = "",
@@ -97,10 +98,10 @@ def distances(
 
     Args:
         found: name of a decoder → (pairs,) a distance for each pair of models, in [0, 1].
-        published: name → a distance to compare with.
+        quoted: name → a distance to compare with.
     """
     ax = _axes(ax, (7.2, 1.1 + 0.3 * len(found)))
-    known = published or {}
+    known = quoted or {}
     for row, (name, values) in enumerate(found.items()):
         numbers = np.asarray(values, dtype=float)
         ax.plot(
@@ -123,7 +124,7 @@ def distances(
                 markerfacecolor="none",
                 markeredgewidth=1.6,
                 linestyle="none",
-                label="published, for one pair" if name == next(iter(known)) else None,
+                label="quoted, for one other pair" if name == next(iter(known)) else None,
             )
     ax.set_xscale("log")
     ax.set_xlim(ROUNDING / 2, 3.0)
@@ -175,7 +176,7 @@ def speedup_map(
 ) -> Axes:
     """Speed-up over acceptance rate and draft length, with the best draft length as a staircase.
 
-    Where a draft loses, below 1, the map is orange; where it pays, blue.
+    Where a draft loses, below 1, the map is orange; where it pays, purple.
 
     Args:
         gains: (len(alphas), len(lengths)) speed-up against plain decoding.
@@ -196,7 +197,7 @@ def speedup_map(
     shades = ax.pcolormesh(across, up, np.log2(grid.T), cmap="PuOr", vmin=-2.0, vmax=2.0)
     ax.grid(False)
     lines = ax.contour(
-        across, up, grid.T, [0.5, 1, 1.5, 2, 3, 4], colors="0.25", linewidths=[1, 2.2, 1, 1, 1, 1]
+        across, up, grid.T, [0.5, 1, 1.5, 2, 3], colors="0.25", linewidths=[1, 2.2, 1, 1, 1]
     )
     ax.clabel(lines, fmt="%g", fontsize=8)
     drawn = np.where((longest >= up[0]) & (longest <= up[-1]), longest, np.nan)

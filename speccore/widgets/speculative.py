@@ -24,7 +24,9 @@ SHORTEST = 4  # tokens of the text that are always read
 LONGEST_DRAFT = 16
 ALPHAS = np.linspace(0.0, 0.99, 100)
 
-NAMES = tuple(byte_name(byte) for byte in range(ByteTokenizer.vocab_size))
+NAMES = tuple(
+    "space" if byte == ord(" ") else byte_name(byte) for byte in range(ByteTokenizer.vocab_size)
+)
 
 
 def acceptance(
