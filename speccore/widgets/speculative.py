@@ -63,8 +63,8 @@ def acceptance(
 
     return panel(
         draw,
-        hint="Walk through the text: after the beginning of a word both models agree, at its first "
-        "letter they do not. Mix the target into the draft: the coloured parts shrink together.",
+        hint="Walk through the text and see where the models agree and where they do not. Then mix "
+        "the target into the draft: the coloured parts shrink together.",
         alt="Bars of the probabilities of the next byte: the part that target and draft have in "
         "common, the part of the target alone, and the part of the draft alone.",
         place=slider("bytes read", min(28, len(ids)), SHORTEST, len(ids), 1),
