@@ -14,6 +14,7 @@ from speccore.exercises import (
     chapter_11,
     chapter_12,
     chapter_13,
+    chapter_14,
     chapter_15,
     chapter_16,
 )
@@ -24,6 +25,7 @@ EXERCISES: tuple[Exercise, ...] = (
     *chapter_11.EXERCISES,
     *chapter_12.EXERCISES,
     *chapter_13.EXERCISES,
+    *chapter_14.EXERCISES,
     *chapter_15.EXERCISES,
     *chapter_16.EXERCISES,
 )

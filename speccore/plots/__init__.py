@@ -41,6 +41,12 @@ from speccore.plots.modules import (
     side_by_side,
     stacked_counts,
 )
+from speccore.plots.speculative import (
+    acceptance_histogram,
+    distances,
+    overlap,
+    speedup_map,
+)
 from speccore.plots.trees import (
     acceptance_curves,
     budget_curves,
@@ -54,6 +60,7 @@ __all__ = [
     "Range",
     "acceptance_and_cost",
     "acceptance_curves",
+    "acceptance_histogram",
     "bars_with_spread",
     "bit_patterns",
     "break_even",
@@ -61,6 +68,7 @@ __all__ = [
     "byte_labels",
     "call_overhead",
     "cost_curves",
+    "distances",
     "draft_trade_off",
     "flushed_shares",
     "gradient_histogram",
@@ -72,10 +80,12 @@ __all__ = [
     "memory_map",
     "next_token_law",
     "number_lines",
+    "overlap",
     "ranges",
     "roofline",
     "scale_trace",
     "side_by_side",
+    "speedup_map",
     "spread_by_group",
     "stacked_bars",
     "stacked_counts",

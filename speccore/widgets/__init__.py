@@ -6,10 +6,16 @@ from speccore.widgets.floating_point import bit_explorer
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
 from speccore.widgets.modules import dropout_switch
+from speccore.widgets.speculative import (
+    acceptance,
+    draft_value,
+)
 from speccore.widgets.trees import tree_builder
 
 __all__ = [
+    "acceptance",
     "bit_explorer",
+    "draft_value",
     "dropout_switch",
     "loss_scale",
     "memory_overlap",
