@@ -197,9 +197,10 @@ class Text:
 
     def commit(self, verdict: Verdict, ends: Ends) -> None:
         """Take over what a rule has kept, up to the token that ends the text."""
-        new = [*self.draft.tree.tokens[list(verdict.path)].tolist(), verdict.token]
-        self.draft_lengths.append(int(self.draft.tree.depths.max(initial=0)))
-        self.draft_sizes.append(len(self.draft.tree))
+        tree = self.draft.tree
+        new = [*(int(tree.tokens[node]) for node in verdict.path), verdict.token]
+        self.draft_lengths.append(tree.depth)
+        self.draft_sizes.append(len(tree))
         self.accepted_lengths.append(len(verdict.path))
         for count, token in enumerate(new, start=1):
             self.tokens.append(token)

@@ -104,6 +104,11 @@ class TokenTree:
         return _constant(depths[1:])
 
     @cached_property
+    def depth(self) -> int:
+        """Distance of the deepest node from the root; 0 without nodes."""
+        return int(self.depths.max(initial=0))
+
+    @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """(n + 1, n + 1) row sees column: a node sees its ancestors, the root and itself."""
         mask = np.eye(len(self) + 1, dtype=bool)
@@ -152,7 +157,7 @@ class Draft:
 
     def up_to(self, depth: int) -> Draft:
         """The draft without the nodes below a depth; a rule that is lossless stays so."""
-        if not len(self.tree) or self.tree.depths.max() <= depth:
+        if self.tree.depth <= depth:
             return self
         kept = np.flatnonzero(self.tree.depths <= depth)
         place = np.full(len(self.tree) + 1, ROOT)

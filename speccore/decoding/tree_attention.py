@@ -80,7 +80,7 @@ def guess_tree(model: Transformer, context: Sequence[int], ranks: TokenTree) -> 
             f"got {ranks.tokens.max()}"
         )
     tokens = np.zeros(len(ranks), dtype=np.int64)
-    for depth in range(ranks.depths.max(initial=0)):
+    for depth in range(ranks.depth):
         known = Draft(TokenTree(tokens, ranks.parents)).up_to(depth).tree
         best = np.argsort(-score_tree(model, context, known), axis=1, kind="stable")
         row = np.cumsum(ranks.depths <= depth)  # of a node that is known

@@ -4,9 +4,9 @@ Batch 1, two threads, 24 pieces of held-out files, 96 new tokens each, at temper
 All contestants take turns on each prompt; a ratio is that of two times a token of one prompt, and
 what is reported is the median over the prompts with quartiles. Against Transformers all times
 include reading the prompt; our own ways to decode are compared by ``Output.tokens_per_second``,
-without it. What was predicted, of all prompts together, is compared with the speed of all tokens
-together. Drafters were given their settings on the prompts of
-``speccore.models.text.PROMPTS``, which do not occur here.
+without it. The prediction takes α, c and T(n) from the same run, since a machine's speed drifts
+between runs, and is compared with the speed of all tokens together. Nothing was
+tuned on these prompts.
 """
 
 import sys
@@ -127,6 +127,10 @@ def distinct(tokens, n=12):
     return len(set(grams)) / len(grams)
 
 
+def seconds_a_step(outputs, phase):
+    return sum(each.timings[phase] for each in outputs) / sum(each.steps for each in outputs)
+
+
 def speed_of_all(outputs):
     seconds = sum(len(each.tokens) / each.tokens_per_second for each in outputs)
     return sum(len(each.tokens) for each in outputs) / seconds
@@ -214,11 +218,18 @@ def main():
             for kept, drafted in zip(each.accepted_lengths, each.draft_lengths, strict=True)
         )
         alpha = kept / tried
-        predicted = expected_tokens(alpha, LENGTH) * times[0] / (verifying + drafting)
-        table.row("  neural draft, predicted", f"{predicted:.2f} ×  α = {alpha:.2f}")
+        tokens = expected_tokens(alpha, LENGTH)
+        single = seconds_a_step(outputs["plain"], "verify")
+        several, guesses = (seconds_a_step(neural, phase) for phase in ("verify", "draft"))
+        predicted = tokens * single / (several + guesses)
         measured = speed_of_all(neural) / speed_of_all(outputs["plain"])
-        table.row("  neural draft, measured, all tokens together", f"{measured:.2f} ×")
+        table.row("  neural draft, all tokens together, measured", f"{measured:.2f} ×")
+        row = f"{several / single:.2f}, {guesses / LENGTH / single:.2f}, {alpha:.2f}"
+        table.row(f"  T({LENGTH + 1}) and c of this run, in T(1); α", row)
+        table.row("  predicted from these", f"{predicted:.2f} ×")
         table.at_least("  measured, of what was predicted", measured / predicted, 0.85, "%")
+        apart = tokens * times[0] / (verifying + drafting)
+        table.row("  predicted from T(n) and c measured apart", f"{apart:.2f} ×")
         middle, text = quartiles(taken["assisted"] / taken[NEURAL])
         table.row("  against Transformers' assisted generation", text, "≥ 1.5 ×", middle >= 1.5)
     loop, drafting = shares_of_a_step(model, ours[NEURAL], prompts)

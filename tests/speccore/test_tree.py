@@ -70,7 +70,7 @@ def test_shared_prefixes_are_merged(sequences):
 def test_a_chain_is_a_tree_with_one_branch():
     chain = TokenTree.chain([7, 5, 7])
     assert chain.parents.tolist() == [-1, 0, 1]
-    assert chain.depths.tolist() == [1, 2, 3]
+    assert chain.depths.tolist() == [1, 2, 3] and chain.depth == 3
     assert (chain.mask == np.tri(4, dtype=bool)).all()
     assert chain.is_chain and chain.paths() == [(0, 1, 2)]
     assert not TokenTree([1, 2], [-1, -1]).is_chain
@@ -81,6 +81,7 @@ def test_an_empty_tree_is_no_draft():
         assert len(empty) == 0 and empty.is_chain
         assert empty.paths() == [] and empty.children(-1) == ()
         assert empty.mask.tolist() == [[True]] and empty.depths.shape == (0,)
+        assert empty.depth == 0
 
 
 def test_siblings_may_carry_the_same_token():
