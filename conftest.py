@@ -10,6 +10,8 @@ NBVAL_DEFAULT_CELL_TIMEOUT = 2000
 # Kernels import the packages of this clone, and draw figures inline whatever the shell prefers.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 os.environ.pop("MPLBACKEND", None)
+# Workers share the cores: a thread that waits for another one must not keep a core busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 seconds_of_notebook = defaultdict(float)
 lines_for_the_summary = []

@@ -420,14 +420,14 @@ def test_bytes_a_weight_are_those_of_the_formula(precision, weights, masters):
 
 
 def test_saved_activations_are_those_of_the_formula():
-    """A block: 11 C + 4 F + H + 2 numbers a token (see chapter 12)."""
+    """A block: 10 C + 4 F + H + 2 numbers a token (see chapter 12)."""
     for layers, batch in ((1, 2), (3, 2), (3, 5)):
         config = replace(CONFIG, layers=layers)
         C, H, hidden, V = config.width, config.heads, config.hidden, config.vocab_size
         tokens = batch * 12
-        block = 11 * C + 4 * hidden + H + 2
+        block = 10 * C + 4 * hidden + H + 2
         ends = 3 * C + 1 + V
-        rotation = 2 * 12 * config.head_width // 2
+        rotation = 2 * 12 * config.head_width
         numbers = tokens * (layers * block + ends) + rotation + 1
         ids = 8 * batch * (13 + 12)  # the windows themselves, and the targets
         loss = next(losses(1, batch))
