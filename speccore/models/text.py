@@ -35,35 +35,6 @@ LEFT_OUT = {
     "site-packages",
 }
 
-PROMPTS = (
-    '"""Count the words of a text file."""\n\nimport ',
-    "def mean(values):\n    total = 0\n    for value in ",
-    "class Stack:\n    def __init__(self):\n        self._items = []\n\n    def push(",
-    "try:\n    import json\nexcept ImportError:\n    ",
-    "    def __repr__(self):\n        name, size = self.name, len(self)\n        return ",
-    "for name in sorted(os.listdir(path)):\n    if name.startswith('.'):\n        ",
-    "# Return the index of the first match, or -1 if there is none.\ndef find(",
-    "with open(filename, 'rb') as file:\n    data = ",
-    "if not isinstance(value, str):\n    raise TypeError(",
-    '    @property\n    def size(self):\n        """The number of ',
-    "parser.add_argument('--verbose', action='store_true', help=",
-    "while True:\n    line = self.readline()\n    if not line:\n        ",
-    'def read_lines(path, encoding=\'utf-8\'):\n    """',
-    "class ParseError(ValueError):\n    ",
-    "result = []\nfor key, value in mapping.items():\n    result.append(",
-    "    def close(self):\n        if self._opened:\n            ",
-    "import os\nimport sys\n\n\ndef main():\n    args = ",
-    "    # Make sure that the queue is empty before ",
-    "async def fetch(reader, writer):\n    data = await ",
-    "def test_addition(self):\n    self.assertEqual(",
-    "__all__ = ['open', 'close', ",
-    "return '%s=%r' % (",
-    "def gcd(a, b):\n    while b:\n        ",
-    "    The first two arguments have the same meaning as for the ",
-)
-"""Beginnings of Python sources, written for the course: no model has been trained on them, and they
-are the same with every version of Python."""
-
 
 class ByteTokenizer:
     """Text as its UTF-8 bytes: 256 token ids, every text possible, nothing to learn."""

@@ -11,7 +11,7 @@ from rlcore.widgets.panel import Panel, blank_figure, choice, panel, slider
 from speccore import plots
 from speccore.decoding.sampling import Sampling
 from speccore.models.pretrained import load
-from speccore.models.text import PROMPTS
+from speccore.models.prompts import PROMPTS
 from speccore.models.transformer import Transformer
 
 SHOWN = 20
@@ -54,13 +54,13 @@ def next_token(model: Transformer | None = None, prompt: str = PROMPTS[0]) -> Pa
         before = Sampling(temperature).law(logits)
         after = Sampling(temperature, top_k, top_p).law(logits)
         figure = blank_figure(height=340)
-        kept = int((after > 0).sum())
+        kept, limit = int((after > 0).sum()), "all" if top_k == len(after) else top_k
         plots.next_token_law(
             before[order],
             after[order],
             labels,
-            title=f"{kept} of {len(after)} tokens kept, entropy {entropy(before):.3f} "
-            f"→ {entropy(after):.3f} bits",
+            title=f"T = {temperature:g}, top-k = {limit}, top-p = {top_p:g}: {kept} of {len(after)} "
+            f"tokens kept, entropy {entropy(before):.3f} → {entropy(after):.3f} bits",
             ax=figure.add_axes((0.09, 0.14, 0.89, 0.76)),
         )
         return figure

@@ -17,7 +17,8 @@ from speccore.decoding.tree import ROOT, Draft, TokenTree
 from speccore.decoding.tree_attention import guess_tree, score_tree
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import load
-from speccore.models.text import PROMPTS, ByteTokenizer
+from speccore.models.prompts import PROMPTS
+from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer
 from speccore.plots.trees import shortened
 

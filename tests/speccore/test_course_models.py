@@ -7,7 +7,8 @@ import speccore
 from speccore.decoding.generate import generate
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import CHECKPOINTS, model_card
-from speccore.models.text import PROMPTS, batches, standard_library
+from speccore.models.prompts import PROMPTS
+from speccore.models.text import batches, standard_library
 from speccore.models.train_course_models import RECIPES
 from speccore.models.training import evaluate
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from rlcore.plots import COLOURS
 from speccore import plots, widgets
 from speccore.decoding.sampling import Sampling
-from speccore.models.text import PROMPTS, ByteTokenizer
+from speccore.models.prompts import PROMPTS
+from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
 from speccore.widgets.decoding import SHOWN, byte_name, entropy, last_logits
 
@@ -142,7 +143,7 @@ def test_the_widget_shows_the_law_from_which_a_token_would_be_drawn(model, monke
         assert after == pytest.approx(law[order]) and before == pytest.approx(
             Sampling(T).law(logits)[order]
         )
-        assert title.startswith(f"{(law > 0).sum()} of 256 tokens kept")
+        assert f": {(law > 0).sum()} of 256 tokens kept, " in title
         assert title.endswith(f"→ {entropy(law):.3f} bits")
 
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from speccore import plots, widgets
 from speccore.decoding.drafters import JacobiDrafter, NGramDrafter
 from speccore.decoding.generate import generate
-from speccore.models.prompts import KINDS, PROSE, REPETITIVE
-from speccore.models.text import PROMPTS, ByteTokenizer
+from speccore.models.prompts import KINDS, PROMPTS, PROSE, REPETITIVE
+from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
 from speccore.plots.drafters import BY_TARGET, GIVEN, GUESSED
 from speccore.widgets.drafters import LONGEST_SHOWN, TOKENS

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speccore.models import text
+from speccore.models.prompts import KINDS
 from speccore.models.text import (
-    PROMPTS,
     ByteTokenizer,
     batches,
     language_reference,
@@ -40,8 +40,9 @@ def test_half_a_letter_is_shown_as_such():
 
 def test_no_model_has_been_trained_on_a_prompt():
     trained_on = bytes(standard_library().train.numpy())
-    assert len(set(PROMPTS)) == len(PROMPTS) >= 20
-    assert not [each for each in PROMPTS if each.encode() in trained_on]
+    prompts = [each for kind in KINDS.values() for each in kind]
+    assert len(set(prompts)) == len(prompts) >= 40 and len(KINDS["fresh code"]) >= 20
+    assert not [each for each in prompts if each.encode() in trained_on]
 
 
 def test_the_corpus_is_the_library_s_own_sources():

@@ -14,7 +14,8 @@ from speccore import plots, widgets
 from speccore.decoding.generate import generate
 from speccore.decoding.tree import TokenTree
 from speccore.decoding.tree_attention import guess_tree
-from speccore.models.text import PROMPTS, ByteTokenizer
+from speccore.models.prompts import PROMPTS
+from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
 from speccore.plots.trees import shortened
 from speccore.widgets.trees import TREES, parse_tree, with_child, without_node, write_tree
