@@ -128,7 +128,7 @@ def acceptance_and_cost(
         )
     ax.plot(c, alpha, linestyle="none", marker=MARKERS[0], color=COLOURS[0], label="cost counted")
     for place, (x, y, name) in enumerate(sorted(zip(c, alpha, names, strict=True))):
-        height = -14 if place % 2 else 6  # neighbours would write over one another
+        height = 6 if place else -14  # the cheapest one's neighbour needs the place above it
         ax.annotate(name, (x, y), (3, height), textcoords="offset points", size=8)
     ax.set(xlim=(-0.03, 1), ylim=(0, 1.05), title=title)
     ax.set(xlabel=r"Cost of a guess, $c$ (passes of the target)")

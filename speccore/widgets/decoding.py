@@ -59,8 +59,8 @@ def next_token(model: Transformer | None = None, prompt: str = PROMPTS[0]) -> Pa
             before[order],
             after[order],
             labels,
-            title=f"T = {temperature:g}, top-k = {limit}, top-p = {top_p:g}: {kept} of {len(after)} "
-            f"tokens kept, entropy {entropy(before):.3f} → {entropy(after):.3f} bits",
+            title=f"T = {temperature:g}, top-k = {limit}, top-p = {top_p:g}: {kept} of "
+            f"{len(after)} tokens kept, entropy {entropy(before):.3f} → {entropy(after):.3f} bits",
             ax=figure.add_axes((0.09, 0.14, 0.89, 0.76)),
         )
         return figure
