@@ -111,8 +111,7 @@ def draft_value(measured: tuple[float, int] | None = None) -> Panel:
 
 def best_lengths(cost: float, *, longest: int = LONGEST_DRAFT) -> Floats:
     """(100,) the best draft length at each rate of ``ALPHAS``, at most ``longest``."""
-    lengths = np.arange(longest + 1)
-    return np.argmax(speedup(ALPHAS[:, None], lengths, cost), axis=1).astype(float)
+    return np.array([float(best_draft_length(each, cost, longest=longest)) for each in ALPHAS])
 
 
 @torch.inference_mode()
