@@ -44,20 +44,15 @@ def score_tree(
     Raises:
         ValueError: an empty context, a cache of another length.
     """
-    if len(context) == 0:
-        raise ValueError("context: takes at least one token, got none")
-    before, weight = len(context) - 1, model.norm.weight
+    before, device = len(context) - 1, model.norm.weight.device
     if cache is None:
-        room = before + 1 + len(tree)
-        cache = KVCache(model.config, 1, room, dtype=weight.dtype, device=weight.device)
-        if before:
-            model.features(torch.tensor([context[:-1]], device=weight.device), cache=cache)
+        cache = _read(model, context, room=len(tree))
     elif cache.length != before:
         raise ValueError(f"cache: takes one that holds {before} tokens, got {cache.length}")
     tokens = np.array([context[-1], *tree.tokens])
     added = np.array([0, *np.asarray(tree.depths if depths is None else depths)])
     seen = np.array(tree.mask if mask is None else mask)
-    given = (torch.from_numpy(each).to(weight.device) for each in (tokens, before + added, seen))
+    given = (torch.from_numpy(each).to(device) for each in (tokens, before + added, seen))
     ids, positions, visible = given
     return model(ids[None], positions, visible, cache)[0].double().cpu().numpy()
 
@@ -79,12 +74,27 @@ def guess_tree(model: Transformer, context: Sequence[int], ranks: TokenTree) -> 
             f"ranks: takes numbers below {model.config.vocab_size}, the size of the vocabulary, "
             f"got {ranks.tokens.max()}"
         )
+    cache = _read(model, context, room=len(ranks))
     tokens = np.zeros(len(ranks), dtype=np.int64)
     for depth in range(ranks.depth):
         known = Draft(TokenTree(tokens, ranks.parents)).up_to(depth).tree
-        best = np.argsort(-score_tree(model, context, known), axis=1, kind="stable")
+        best = np.argsort(-score_tree(model, context, known, cache=cache), axis=1, kind="stable")
+        cache.roll_back(len(context) - 1)
         row = np.cumsum(ranks.depths <= depth)  # of a node that is known
         for node in np.flatnonzero(ranks.depths == depth + 1):
             parent = ranks.parents[node]
             tokens[node] = best[0 if parent == ROOT else row[parent], ranks.tokens[node]]
     return TokenTree(tokens, ranks.parents)
+
+
+@torch.inference_mode()
+def _read(model: Transformer, context: Sequence[int], *, room: int) -> KVCache:
+    """A cache that holds a context but for its last token, with room for that and some nodes."""
+    if len(context) == 0:
+        raise ValueError("context: takes at least one token, got none")
+    weight = model.norm.weight
+    columns = len(context) + room
+    cache = KVCache(model.config, 1, columns, dtype=weight.dtype, device=weight.device)
+    if len(context) > 1:
+        model.features(torch.tensor([context[:-1]], device=weight.device), cache=cache)
+    return cache
