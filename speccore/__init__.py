@@ -2,23 +2,31 @@
 
 from speccore.decoding.drafters import (
     DatastoreDrafter,
+    EagleDrafter,
+    EagleTreeDrafter,
     EarlyExitDrafter,
     JacobiDrafter,
     LookaheadDrafter,
+    MedusaDrafter,
     ModelDrafter,
     ModelTreeDrafter,
+    MTPDrafter,
     NGramDrafter,
     NGramModelDrafter,
 )
 from speccore.decoding.generate import Output, generate, stream
 from speccore.models.ngram import NGramModel
-from speccore.models.pretrained import available, load
+from speccore.models.pretrained import available, load, load_heads
 
 __all__ = [
     "DatastoreDrafter",
+    "EagleDrafter",
+    "EagleTreeDrafter",
     "EarlyExitDrafter",
     "JacobiDrafter",
     "LookaheadDrafter",
+    "MTPDrafter",
+    "MedusaDrafter",
     "ModelDrafter",
     "ModelTreeDrafter",
     "NGramDrafter",
@@ -28,5 +36,6 @@ __all__ = [
     "available",
     "generate",
     "load",
+    "load_heads",
     "stream",
 ]

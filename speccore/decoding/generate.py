@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rlcore.validation import Floats, check_count
 from speccore.decoding.acceptance import Rule, Verdict, greedy
@@ -172,6 +173,8 @@ class Text:
     prompt_length: int = field(init=False)
     draft: Draft = NO_DRAFT
     """Of the step under way."""
+    features: Tensor = field(default_factory=lambda: torch.zeros(1, 0, 1))
+    """(1, m, C) of the target, for the committed tokens that its last pass has read."""
     done: bool = False
     accepted_lengths: list[int] = field(default_factory=list)
     draft_lengths: list[int] = field(default_factory=list)
@@ -249,12 +252,13 @@ def _steps(
     watch.lap("prompt")
     while active := [row for row, text in enumerate(texts) if not text.done]:
         for row in active:
-            text, target = texts[row], Target(model, cache.row(row))
+            text = texts[row]
+            target = Target(model, cache.row(row), text.features)
             text.draft = text.drafter.propose(text.tokens, sampling, text.chance, target)
             text.draft = text.draft.up_to(text.remaining - 1)
         watch.lap("draft")
         before = cache.lengths  # committed tokens - 1
-        logits = _verify(model, cache, texts)
+        logits, features = _verify(model, cache, texts)
         watch.lap("verify")
         verdicts = {}
         for row in active:
@@ -270,8 +274,11 @@ def _steps(
         watch.lap("accept")
         for row, text in enumerate(texts):
             if row in verdicts:
-                cache.keep(verdicts[row].path, start=before[row] + 1, row=row)
+                path = verdicts[row].path
+                cache.keep(path, start=before[row] + 1, row=row)
                 text.commit(verdicts[row], ends)
+                if text.drafter.needs_features:
+                    text.features = features[row : row + 1, [0, *(node + 1 for node in path)]]
             else:
                 cache.keep((), start=before[row], row=row)
         watch.lap("cache")
@@ -295,17 +302,20 @@ def _read_prompts(model: Transformer, texts: Sequence[Text]) -> KVCache:
         tokens = np.zeros((len(texts), max(lengths)), dtype=np.int64)
         for row, text in enumerate(texts):
             tokens[row, : lengths[row]] = text.tokens[:-1]
-        model.features(torch.from_numpy(tokens).to(cache.keys.device), cache=cache)
+        features = model.features(torch.from_numpy(tokens).to(cache.keys.device), cache=cache)[-1]
         cache.roll_back(lengths)  # what stands behind the end of a shorter text
+        for row, text in enumerate(texts):
+            text.features = features[row : row + 1, : lengths[row]]
     return cache
 
 
 @torch.inference_mode()
-def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> Floats:
+def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> tuple[Floats, Tensor]:
     """One pass over the last token of each text and its draft.
 
     Returns:
-        (B, n + 1, V) logits, n of the largest draft; rows of smaller ones are filled up.
+        (B, n + 1, V) logits and (B, n + 1, C) features, n of the largest draft; rows of smaller
+        ones are filled up.
     """
     trees = [text.draft.tree for text in texts]
     count = 1 + max(map(len, trees))
@@ -322,11 +332,13 @@ def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> Floats
             positions[row, 1 : len(tree) + 1] += tree.depths
             mask[row, : len(tree) + 1, : len(tree) + 1] = tree.mask
     there = cache.keys.device
-    given = [
-        None if each is None else torch.from_numpy(each).to(there)
-        for each in (tokens, positions, mask)
-    ]
-    return model(*given, cache=cache).double().cpu().numpy()
+    features = model.features(
+        torch.from_numpy(tokens).to(there),
+        None if positions is None else torch.from_numpy(positions).to(there),
+        None if mask is None else torch.from_numpy(mask).to(there),
+        cache,
+    )[-1]
+    return model.logits(features).double().cpu().numpy(), features
 
 
 def _ends(model: Transformer, stop: Sequence[str]) -> Ends:

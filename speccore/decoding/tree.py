@@ -6,6 +6,8 @@ pass: row 0 of the mask and of every array of laws is the root, row i + 1 is nod
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,6 +70,34 @@ class TokenTree:
             for token in sequence:
                 parent = nodes.setdefault((parent, int(token)), len(nodes))
         return cls([token for _, token in nodes], [parent for parent, _ in nodes])
+
+    @classmethod
+    def product(cls, widths: Sequence[int]) -> TokenTree:
+        """All combinations of a choice a level; the token of a node is the number of its choice.
+
+        Args:
+            widths: (depth,) choices at each level, >= 1.
+        """
+        return cls.from_paths(itertools.product(*map(range, widths)))
+
+    def relabelled(self, tokens: ArrayLike) -> TokenTree:
+        """The same shape with other tokens, and nothing about the shape computed again.
+
+        Args:
+            tokens: (n,) token ids >= 0.
+        """
+        new = copy.copy(self)
+        new.tokens = _as_indices("tokens", tokens)
+        if len(new.tokens) != len(self.parents):
+            raise ValueError(f"tokens: takes {len(self.parents)} of them, got {len(new.tokens)}")
+        return new
+
+    def subtree(self, nodes: Sequence[int] | NDArray[np.int64]) -> TokenTree:
+        """Some of the nodes, in increasing order, each with its parent."""
+        kept = np.asarray(nodes)
+        place = np.full(len(self) + 1, ROOT)
+        place[kept + 1] = np.arange(len(kept))
+        return TokenTree(self.tokens[kept], place[self.parents[kept] + 1])
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -160,10 +190,8 @@ class Draft:
         if self.tree.depth <= depth:
             return self
         kept = np.flatnonzero(self.tree.depths <= depth)
-        place = np.full(len(self.tree) + 1, ROOT)
-        place[kept + 1] = np.arange(len(kept))
-        tree = TokenTree(self.tree.tokens[kept], place[self.tree.parents[kept] + 1])
-        return Draft(tree, None if self.laws is None else self.laws[[0, *(kept + 1)]])
+        laws = None if self.laws is None else self.laws[[0, *(kept + 1)]]
+        return Draft(self.tree.subtree(kept), laws)
 
 
 def _as_indices(name: str, values: ArrayLike) -> NDArray[np.int64]:

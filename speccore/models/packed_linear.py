@@ -15,14 +15,15 @@ ones take their place.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from speccore.models.heads import Heads, NextFeatures
 from speccore.models.transformer import Attention, Block, FeedForward, Rotation, Transformer, rotate
 
 WORTH_PACKING = 2**17
@@ -87,8 +88,11 @@ def onednn_packs() -> bool:
     return torch.allclose(y, F.linear(x, weight), rtol=0, atol=1e-4)
 
 
-def packed(model: Transformer) -> Transformer:
-    """A copy of a model for inference on the CPU, with the same results up to rounding.
+Model = TypeVar("Model", bound=Transformer | Heads)
+
+
+def packed(model: Model) -> Model:
+    """A copy of a model or of heads for the CPU, with the same results up to rounding.
 
     It holds each large matrix twice. It has no gradients, and a state dict without the matrices:
     keep the model itself if it is to be trained or saved.
@@ -97,18 +101,27 @@ def packed(model: Transformer) -> Transformer:
         TypeError: a model that is packed already, in another format than FP32, or on another
             device.
     """
-    if isinstance(model.head, PackedLinear):
+    if is_packed(model):
         raise TypeError("model: takes one that is not packed yet")
-    twin = copy.deepcopy(model).requires_grad_(False)
-    for block in cast(Iterable[Block], twin.blocks):
-        block.attention = _PackedAttention(block.attention, block.attention_norm)
-        block.feed_forward = _PackedFeedForward(block.feed_forward, block.feed_forward_norm)
-        _replace(block, "attention_norm", _Direction(block.attention_norm))
-        _replace(block, "feed_forward_norm", _Direction(block.feed_forward_norm))
-    output = twin.embedding if twin.head is None else twin.head
-    _replace(twin, "head", PackedLinear(output, factors=_factors(twin.norm)))
-    _replace(twin, "norm", _Direction(twin.norm))
-    return twin
+    twin: Any = copy.deepcopy(model).requires_grad_(False)
+    for part in list(twin.modules()):
+        if isinstance(part, Block):
+            part.attention = _PackedAttention(part.attention, part.attention_norm)
+            part.feed_forward = _PackedFeedForward(part.feed_forward, part.feed_forward_norm)
+            _replace(part, "attention_norm", _Direction(part.attention_norm))
+            _replace(part, "feed_forward_norm", _Direction(part.feed_forward_norm))
+        elif isinstance(part, NextFeatures):
+            _replace(part, "join", PackedLinear(part.join))
+    if isinstance(twin, Transformer):
+        output = twin.embedding if twin.head is None else twin.head
+        _replace(twin, "head", PackedLinear(output, factors=_factors(twin.norm)))
+        _replace(twin, "norm", _Direction(twin.norm))
+    return cast(Model, twin)
+
+
+def is_packed(model: Transformer | Heads) -> bool:
+    """Whether ``packed`` has made it."""
+    return any(isinstance(each, _PackedAttention) for each in model.modules())
 
 
 def _replace(module: nn.Module, name: str, function: Callable[[Tensor], Tensor]) -> None:

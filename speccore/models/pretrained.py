@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from rlcore.checkpoint import load_arrays, save_arrays
-from speccore.models.packed_linear import PackedLinear
+from speccore.models.heads import KINDS, Heads
+from speccore.models.packed_linear import is_packed
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
 
@@ -37,6 +38,8 @@ def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
         ValueError: an unknown name, or a damaged file.
     """
     arrays, card = _read(name, folder)
+    if "heads" in card:
+        raise ValueError(f"name: takes a model, {name} are heads for one; use load_heads")
     try:
         model = Transformer(TransformerConfig(**card["config"]))
         model.load_state_dict({key: torch.from_numpy(each) for key, each in arrays.items()})
@@ -44,6 +47,52 @@ def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
         raise ValueError(f"name: {name} is no model that this version can build: {error}") from None
     model.tokenizer = ByteTokenizer()
     return model
+
+
+def load_heads(name: str, trunk: Transformer, *, folder: str | Path = CHECKPOINTS) -> Heads:
+    """Trained heads in FP32.
+
+    Args:
+        name: one of ``available()``.
+        trunk: the model for which they were trained, as ``load`` returns it.
+        folder: where the files are.
+
+    Raises:
+        TypeError: a packed trunk.
+        ValueError: an unknown name, a damaged file, or another trunk.
+    """
+    arrays, card = _read(name, folder)
+    kind = next((each for each in KINDS if each.__name__ == card.get("heads")), None)
+    if kind is None:
+        raise ValueError(f"name: takes heads, {name} are none; use load for a model")
+    if card["trunk_sha256"] != weights_sha256(trunk):
+        raise ValueError(
+            f"trunk: takes the model for which {name} were trained, weights "
+            f"{card['trunk_sha256'][:12]}…, got {weights_sha256(trunk)[:12]}…"
+        )
+    try:
+        heads = kind(TransformerConfig(**card["config"]), **card["settings"])
+        heads.load_state_dict({key: torch.from_numpy(each) for key, each in arrays.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"name: {name} are no heads that this version can build: {error}"
+        ) from None
+    return heads
+
+
+def weights_sha256(model: Transformer) -> str:
+    """A hash of a model's weights by name, in FP32.
+
+    Raises:
+        TypeError: a packed model, which has lost them.
+    """
+    if is_packed(model):
+        raise TypeError("trunk: takes a model that is not packed")
+    digest = hashlib.sha256()
+    for key, each in model.state_dict().items():
+        digest.update(key.encode())
+        digest.update(each.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def model_card(name: str, *, folder: str | Path = CHECKPOINTS) -> dict[str, Any]:
@@ -75,13 +124,42 @@ def save(model: Transformer, name: str, card: Mapping[str, Any], *, folder: str 
         ValueError: another vocabulary than that of bytes; a weight that is no finite number in
             FP16, whose largest is 65504.
     """
-    if isinstance(model.head, PackedLinear):
+    if is_packed(model):
         raise TypeError("model: takes one that is not packed")
     if model.config.vocab_size != ByteTokenizer.vocab_size:
         raise ValueError(
             f"model: takes one over {ByteTokenizer.vocab_size} bytes, got a vocabulary of "
             f"{model.config.vocab_size}"
         )
+    return _write(model, name, card, folder)
+
+
+def save_heads(
+    heads: Heads, name: str, card: Mapping[str, Any], *, folder: str | Path, trunk: Transformer
+) -> Path:
+    """Write heads as ``save`` writes a model, with the hash of the trunk for which they guess.
+
+    Args:
+        heads: not packed.
+        name, card, folder: as of ``save``.
+        trunk: not packed.
+
+    Returns:
+        The file.
+
+    Raises:
+        TypeError: packed heads or trunk.
+        ValueError: a weight that is no finite number in FP16.
+    """
+    if is_packed(heads):
+        raise TypeError("heads: takes some that are not packed")
+    kind = {"heads": type(heads).__name__, "settings": heads.settings}
+    return _write(heads, name, {**card, **kind, "trunk_sha256": weights_sha256(trunk)}, folder)
+
+
+def _write(
+    model: Transformer | Heads, name: str, card: Mapping[str, Any], folder: str | Path
+) -> Path:
     arrays = {key: each.detach().cpu().half().numpy() for key, each in model.state_dict().items()}
     for key, each in arrays.items():
         if not np.isfinite(each).all():

@@ -1,7 +1,8 @@
-"""Train the language models of the course on the sources of Python's standard library.
+"""Train the language models of the course, and the heads, on Python's standard library.
 
-``python -m speccore.models.train_course_models FOLDER`` keeps its state in FOLDER, goes on from
-there if it was stopped, and leaves ``<name>.safetensors`` there for each model.
+``python -m speccore.models.train_course_models FOLDER [NAME …]`` keeps its state in FOLDER, goes on
+from there if it was stopped, and leaves ``<name>.safetensors`` there for each model, or for those
+that are named.
 """
 
 from __future__ import annotations
@@ -18,14 +19,25 @@ import torch
 from torch import Tensor
 
 from speccore.foundations.mixed_precision import Loss
-from speccore.models.pretrained import load, save
+from speccore.models.heads import (
+    BlockwiseHeads,
+    EagleHead,
+    Heads,
+    MedusaHeads,
+    MTPHeads,
+    MTPModules,
+)
+from speccore.models.pretrained import load, save, save_heads
 from speccore.models.text import Corpus, batches, standard_library
 from speccore.models.training import (
     Batch,
     TrainingResult,
     distillation_loss,
+    eagle_loss,
     early_exit_loss,
     evaluate,
+    guess_accuracy,
+    heads_loss,
     next_token_loss,
     train,
 )
@@ -36,26 +48,35 @@ from speccore.models.transformer import Transformer, TransformerConfig
 class Recipe:
     """All that decides a model's weights, beside the text."""
 
-    config: TransformerConfig
+    build: Callable[[], Transformer | Heads]
+    """The model before its training."""
     steps: int
     batch: int
     learning_rate: float
     sizes: str
     """Why the model has the sizes that it has."""
-    loss: Callable[[Batch], Loss] = next_token_loss
+    loss: Callable[..., Loss] = next_token_loss
     teacher: str | None = None
     """The model, trained before, whose laws this one learns in place of the text's tokens."""
+    trunk: str | None = None
+    """The model, trained before, for which these heads guess; its loss is told."""
     warmup: int = 200
     seed: int = 0
+    """Of the order of the text."""
 
 
 TARGET = TransformerConfig(
     vocab_size=256, layers=5, width=256, heads=4, kv_heads=2, hidden=704, context=512
 )
 DRAFT = replace(TARGET, layers=1, width=128, heads=2, kv_heads=1, hidden=352)
+TRAINED_ON_TARGET: Mapping[str, Any] = {
+    "batch": 4,
+    "learning_rate": 2e-3,
+    "trunk": "course-target",
+}
 RECIPES: Mapping[str, Recipe] = {
     "course-target": Recipe(
-        TARGET,
+        partial(Transformer, TARGET),
         steps=4500,
         batch=4,
         learning_rate=2e-3,
@@ -67,7 +88,7 @@ RECIPES: Mapping[str, Recipe] = {
         loss=partial(early_exit_loss, exits=(1, 2), weight=0.2),
     ),
     "course-draft": Recipe(
-        DRAFT,
+        partial(Transformer, DRAFT),
         steps=2500,
         batch=4,
         learning_rate=4e-3,
@@ -75,22 +96,61 @@ RECIPES: Mapping[str, Recipe] = {
         "in place of 128 it would be 0.096 ms.",
         teacher="course-target",
     ),
+    "course-medusa": Recipe(
+        partial(MedusaHeads, TARGET, 4),
+        steps=1500,
+        **TRAINED_ON_TARGET,
+        sizes="Four heads: the fifth guess of a step would be kept once in ten steps.",
+        loss=heads_loss,
+    ),
+    "course-blockwise": Recipe(
+        partial(BlockwiseHeads, TARGET, 4),
+        steps=1500,
+        **TRAINED_ON_TARGET,
+        sizes="As many heads as Medusa's.",
+        loss=heads_loss,
+    ),
+    "course-mtp-heads": Recipe(
+        partial(MTPHeads, TARGET, 3),
+        steps=1500,
+        **TRAINED_ON_TARGET,
+        sizes="Three heads beside the trunk's own: n = 4 in the paper's counting.",
+        loss=heads_loss,
+    ),
+    "course-mtp-modules": Recipe(
+        partial(MTPModules, TARGET, 2),
+        steps=2000,
+        **TRAINED_ON_TARGET,
+        sizes="Two modules, D = 2.",
+        loss=heads_loss,
+    ),
+    "course-eagle": Recipe(
+        partial(EagleHead, TARGET),
+        steps=3000,
+        **TRAINED_ON_TARGET,
+        sizes="One block like those of the trunk.",
+        loss=partial(eagle_loss, classification=1.0),
+    ),
 }
 VALIDATION_BATCHES = 32
 EVERY = 100  # steps that are averaged into one number of the card's curve
 
 
-def train_model(name: str, folder: Path) -> Transformer:
+def train_model(name: str, folder: Path) -> Transformer | Heads:
     """Train a model, or take up its training, and save it; returns it as it is saved."""
     recipe = RECIPES[name]
-    loss = recipe.loss
+    loss: Callable[..., Loss] = recipe.loss
+    trunk = None
     if recipe.teacher is not None:
         loss = partial(distillation_loss, teacher=load(recipe.teacher, folder=folder))
+    if recipe.trunk is not None:
+        trunk = load(recipe.trunk, folder=folder).requires_grad_(False)
+        loss = partial(loss, trunk=trunk)
     corpus = standard_library()
-    model = Transformer(recipe.config, seed=recipe.seed)
+    model = recipe.build()
     result = train(
         model,
-        _windows(corpus.train, recipe),
+        _windows(corpus.train, recipe, model.config),
         steps=recipe.steps,
         learning_rate=recipe.learning_rate,
         warmup=recipe.warmup,
@@ -99,12 +159,16 @@ def train_model(name: str, folder: Path) -> Transformer:
         progress=True,
     )
     model.half().float()  # as readers will have it, so that this is what is judged
-    held_out = _windows(corpus.validation, recipe)
-    card = {
-        **card_of(recipe, corpus, result),
-        "validation_loss": round(evaluate(model, held_out, count=VALIDATION_BATCHES), 4),
-    }
-    save(model, name, card, folder=folder)
+    held_out = _windows(corpus.validation, recipe, model.config)
+    card = card_of(recipe, corpus, result)
+    if isinstance(model, Transformer):
+        card["validation_loss"] = round(evaluate(model, held_out, count=VALIDATION_BATCHES), 4)
+        save(model, name, card, folder=folder)
+    else:
+        assert trunk is not None
+        right = guess_accuracy(model, trunk, held_out, count=VALIDATION_BATCHES)
+        card["validation_accuracy"] = [round(float(each), 4) for each in right]
+        save_heads(model, name, card, folder=folder, trunk=trunk)
     return model
 
 
@@ -114,6 +178,8 @@ def card_of(recipe: Recipe, corpus: Corpus, result: TrainingResult) -> dict[str,
     loss: dict[str, Any] = {"name": how.func.__name__, **how.keywords}
     if recipe.teacher is not None:
         loss = {"name": distillation_loss.__name__, "teacher": recipe.teacher}
+    if recipe.trunk is not None:
+        loss["trunk"] = recipe.trunk
     averaged = [result.losses[i : i + EVERY].mean() for i in range(0, recipe.steps, EVERY)]
     return {
         "sizes": recipe.sizes,
@@ -133,12 +199,12 @@ def card_of(recipe: Recipe, corpus: Corpus, result: TrainingResult) -> dict[str,
     }
 
 
-def _windows(text: Tensor, recipe: Recipe) -> Iterator[Batch]:
+def _windows(text: Tensor, recipe: Recipe, config: TransformerConfig) -> Iterator[Batch]:
     generator = torch.Generator().manual_seed(recipe.seed)
-    return batches(text, batch=recipe.batch, length=recipe.config.context, generator=generator)
+    return batches(text, batch=recipe.batch, length=config.context, generator=generator)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # the sums of one thread are the same on every run
-    for name in RECIPES:
+    for name in sys.argv[2:] or RECIPES:
         train_model(name, Path(sys.argv[1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from speccore.foundations.mixed_precision import (
     Precision,
     Step,
 )
+from speccore.models.heads import Heads, directions
+from speccore.models.transformer import Transformer
 
 Batch = tuple[Tensor, Tensor]
 HISTORY = ("losses", "scales", "overflows", "norms", "lost")  # in the order of Step's fields
@@ -99,6 +101,132 @@ def distillation_loss(batch: Batch, *, teacher: Callable[[Tensor], Tensor]) -> L
     return lambda model: F.cross_entropy(model(tokens).flatten(0, 1), p)
 
 
+def heads_loss(
+    batch: Batch, *, trunk: Transformer, decay: float = 0.8, distil: bool = True
+) -> Loss:
+    """Σ_k decay^k · the mean loss of guess k, of heads on a trunk that stays as it is.
+
+    Medusa-1 (Cai et al. 2024, section 2.2.1, equation 1, decay 0.8).
+
+    Args:
+        batch: (B, T) tokens and (B, T) targets, each the token after.
+        trunk: what the heads guess for; no gradients flow into its weights.
+        decay: in (0, 1]: what is far ahead is hard to guess and counts less.
+        distil: whether a guess is compared with the law that the trunk has where it has read so
+            far (then it learns what will be accepted, whatever the text says), or with the text's
+            token.
+    """
+    check_fraction("decay", decay, positive=True)
+    tokens, targets = batch
+    with torch.no_grad():
+        features = trunk.features(tokens)[-1]
+        embeddings = trunk.embedding(tokens)
+        truth = trunk.logits(features).softmax(-1) if distil else targets
+
+    def loss(heads: Any) -> Tensor:
+        return _decayed(heads, trunk, features, embeddings, truth, decay)
+
+    return loss
+
+
+def joint_loss(batch: Batch, *, weight: float, decay: float = 1.0) -> Loss:
+    """The trunk's own loss + weight · Σ_k decay^k · the loss of guess k, as a function of both.
+
+    ====================================  =============  ======
+    trained together from the start       weight         decay
+    ------------------------------------  -------------  ------
+    Meta (Gloeckle et al. 2024, eq. 2)    1              1
+    DeepSeek-V3 (2024, eq. 25)            λ / D          1
+    Medusa-2 (Cai et al. 2024, eq. 2)     λ₀             0.8
+    ====================================  =============  ======
+
+    Args:
+        batch: (B, T) tokens and (B, T) targets, each the token after.
+        weight: of the heads' part, >= 0.
+        decay: in (0, 1].
+    """
+    check_fraction("decay", decay, positive=True)
+    tokens, targets = batch
+
+    def loss(model: Any) -> Tensor:
+        trunk, heads = model.trunk, model.heads
+        features = trunk.features(tokens)[-1]
+        own = F.cross_entropy(trunk.logits(features).flatten(0, 1), targets.flatten())
+        embeddings = trunk.embedding(tokens)
+        return own + weight * _decayed(heads, trunk, features, embeddings, targets, decay)
+
+    return loss
+
+
+def _decayed(
+    heads: Heads,
+    trunk: Transformer,
+    features: Tensor,
+    embeddings: Tensor,
+    truth: Tensor,
+    decay: float,
+) -> Tensor:
+    losses = [
+        decay**k
+        * F.cross_entropy(heads.logits(trunk, guess, k).flatten(0, 1), truth[:, k:].flatten(0, 1))
+        for k, guess in enumerate(heads.guesses(features, embeddings), start=1)
+    ]
+    return torch.stack(losses).sum()
+
+
+def eagle_loss(
+    batch: Batch,
+    *,
+    trunk: Transformer,
+    noise: float = 0.2,
+    classification: float = 0.1,
+    seed: int = 0,
+) -> Loss:
+    """Smooth-L1 between predicted and true features + classification · cross-entropy of the laws.
+
+    Li et al. 2024 (EAGLE), section 4.2, with its weights. Features are compared by their
+    ``directions``. The features that the head reads get noise, uniform in ±noise / 2, since when it
+    drafts they will be its own, which are not exact.
+
+    Args:
+        batch: (B, T) tokens; the targets are not read.
+        trunk: whose features are predicted; no gradients flow into its weights.
+        noise: width of the noise, >= 0; the features' root mean square is 1.
+        classification: weight of the cross-entropy, >= 0.
+        seed: of the noise, together with the batch's tokens.
+    """
+    tokens, _ = batch
+    generator = torch.Generator().manual_seed(seed + int(tokens.sum()))
+    with torch.no_grad():
+        features = trunk.features(tokens)[-1]
+        embeddings = trunk.embedding(tokens)
+        law = trunk.logits(features[:, 1:]).softmax(-1).flatten(0, 1)
+        true = directions(features)
+        shaken = true + noise * (torch.rand(true.shape, generator=generator) - 0.5)
+
+    def loss(head: Any) -> Tensor:
+        (guess,) = head.guesses(shaken, embeddings)
+        regression = F.smooth_l1_loss(directions(guess), true[:, 1:])
+        logits = head.logits(trunk, guess, 1).flatten(0, 1)
+        return regression + classification * F.cross_entropy(logits, law)
+
+    return loss
+
+
+class WithHeads(nn.Module):
+    """A trunk and heads that are trained together; called, it is the trunk."""
+
+    def __init__(self, trunk: Transformer, heads: Heads) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.heads = heads
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T) tokens → (B, T, V) logits."""
+        logits: Tensor = self.trunk(tokens)
+        return logits
+
+
 def learning_rate_at(step: int, steps: int, peak: float, warmup: int) -> float:
     """Linear from 0 to the peak during warm-up, then half a cosine down to a tenth of it.
 
@@ -122,6 +250,7 @@ def train(
     weight_decay: float = 0.1,
     betas: tuple[float, float] = (0.9, 0.95),
     clip: float = 1.0,
+    rates: Mapping[str, float] | None = None,
     precision: Precision = FP32,
     loss_scale: LossScale | None = None,
     loss: Callable[[Batch], Loss] = next_token_loss,
@@ -144,6 +273,8 @@ def train(
         weight_decay: of matrices; vectors (the norms' factors) do not decay.
         betas: of Adam's two means.
         clip: largest 2-norm of the gradient.
+        rates: name of a part of the model → factor > 0 on the learning rate of its weights; 1 for
+            all others.
         precision: the formats of the numbers.
         loss_scale: the factor on the loss, None for none.
         loss: what is minimised, of a batch.
@@ -166,15 +297,20 @@ def train(
     check_positive("clip", clip)
     check_fraction("weight_decay", weight_decay)
     mixed = MixedPrecision(model, precision, loss_scale)
-    matrices = [each for each in mixed.masters if each.dim() >= 2]
-    vectors = [each for each in mixed.masters if each.dim() < 2]
+    alike: dict[tuple[float, float], list[nn.Parameter]] = {}
+    factors = _factors(model, rates or {})
+    for master, factor in zip(mixed.masters, factors, strict=True):
+        alike.setdefault((weight_decay if master.dim() >= 2 else 0.0, factor), []).append(master)
     groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {"params": masters, "weight_decay": decay, "factor": factor}
+        for (decay, factor), masters in alike.items()
     ]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=betas)
     taken: list[Step] = []
-    settings = f"{steps=} {learning_rate=} {warmup=} {accumulate=} {weight_decay=} {betas=} {clip=}"
+    settings = (
+        f"{steps=} {learning_rate=} {warmup=} {accumulate=} {weight_decay=} {betas=} {clip=} "
+        f"{rates=}"
+    )
     if checkpoint is not None and Path(checkpoint).exists():
         taken = _resume(Path(checkpoint), settings, mixed, optimizer)
         for _ in range(len(taken) * accumulate):
@@ -183,7 +319,8 @@ def train(
         if step < len(taken):
             continue
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, steps, learning_rate, warmup)
+            rate = learning_rate_at(step, steps, learning_rate, warmup)
+            group["lr"] = group["factor"] * rate
         micro = [loss(next(batches)) for _ in range(accumulate)]
         taken.append(mixed.step(micro, optimizer, clip=clip))
         if not math.isfinite(taken[-1].loss) or taken[-1].scale < 2.0**-24:
@@ -193,6 +330,19 @@ def train(
         if checkpoint is not None and (len(taken) % checkpoint_every == 0 or len(taken) == steps):
             _save(Path(checkpoint), settings, mixed, optimizer, taken)
     return _result(taken)
+
+
+def _factors(model: nn.Module, rates: Mapping[str, float]) -> list[float]:
+    """The factor on the learning rate of each weight that is trained."""
+    names = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    for part, factor in rates.items():
+        check_positive("rates", factor)
+        if not any(name.startswith(f"{part}.") for name in names):
+            raise ValueError(f"rates: takes parts of the model with weights to train, got {part!r}")
+    return [
+        next((factor for part, factor in rates.items() if name.startswith(f"{part}.")), 1.0)
+        for name in names
+    ]
 
 
 def _result(taken: Sequence[Step]) -> TrainingResult:
@@ -261,3 +411,38 @@ def evaluate(
         for _ in range(count):
             total += float(next_token_loss(next(batches))(model))
     return total / count
+
+
+@torch.no_grad()
+def guess_accuracy(
+    heads: Heads, trunk: Transformer, batches: Iterator[Batch], *, count: int, best: int = 1
+) -> NDArray[np.float64]:
+    """How often a guess is the token that the trunk itself finds most probable there.
+
+    The tokens before a guess are the text's: those of guess k up to t_{i+k}, where its head reads
+    them. An ``EagleHead``, which is trained for k = 1, is followed as far as that.
+
+    Args:
+        heads: of the trunk.
+        trunk: what the heads guess for.
+        batches: (tokens, targets) pairs, ``count`` at least.
+        count: number of batches.
+        best: R >= 1, candidates a guess.
+
+    Returns:
+        (K,), or (K, R) if R > 1: how often candidate r at distance k is the trunk's token.
+    """
+    check_count("count", count)
+    check_count("best", best)
+    right = torch.zeros(heads.count, best)
+    tried = torch.zeros(heads.count, 1)
+    for _ in range(count):
+        tokens, _ = next(batches)
+        features = trunk.features(tokens)[-1]
+        truth = trunk.logits(features).argmax(-1, keepdim=True)
+        for k, guess in enumerate(heads.guesses(features, trunk.embedding(tokens)), start=1):
+            candidates = heads.logits(trunk, guess, k).topk(best).indices
+            right[k - 1] += (candidates == truth[:, k:]).flatten(0, 1).sum(0)
+            tried[k - 1] += guess.shape[0] * guess.shape[1]
+    shares = (right / tried).double().numpy()
+    return shares if best > 1 else shares[:, 0]

@@ -113,7 +113,7 @@ def test_the_draft_model_gives_tokens_away(target, drafters):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_model_is_what_its_recipe_and_its_card_say(name, corpus):
     model, card, recipe = speccore.load(name), model_card(name), RECIPES[name]
-    assert model.config == recipe.config
+    assert model.config == recipe.build().config
     assert (card["steps"], card["seed"]) == (recipe.steps, recipe.seed)
     assert card["sizes"] == recipe.sizes != ""
     held_out = batches(
@@ -126,5 +126,7 @@ def test_a_model_is_what_its_recipe_and_its_card_say(name, corpus):
 def test_names_and_sizes_of_what_is_shipped():
     assert set(speccore.available()) == set(RECIPES)
     assert sum(path.stat().st_size for path in CHECKPOINTS.iterdir()) <= 25e6
-    draft, target = (RECIPES[name].config.parameters for name in ("course-draft", "course-target"))
+    draft, target = (
+        RECIPES[name].build().config.parameters for name in ("course-draft", "course-target")
+    )
     assert target > 10 * draft

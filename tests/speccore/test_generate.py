@@ -13,17 +13,23 @@ from speccore.decoding.certificate import exact_law, g_test, total_variation
 from speccore.decoding.chance import Chance
 from speccore.decoding.drafters import (
     DatastoreDrafter,
+    EagleDrafter,
+    EagleTreeDrafter,
     EarlyExitDrafter,
     JacobiDrafter,
     LookaheadDrafter,
+    MedusaDrafter,
     ModelDrafter,
     ModelTreeDrafter,
+    MTPDrafter,
     NGramDrafter,
     NGramModelDrafter,
     NoDrafter,
 )
 from speccore.decoding.generate import Output, Text, decode, generate, stream
 from speccore.decoding.sampling import Sampling
+from speccore.decoding.tree import TokenTree
+from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.ngram import NGramModel
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
@@ -56,6 +62,7 @@ def drafters(model):
         for weight in draft.parameters():
             weight += 0.1 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
     store = np.random.default_rng(0).integers(0, model.config.vocab_size, 300)
+    ranks = TokenTree.product((2, 1))
     return {
         "plain": NoDrafter(),
         "model": ModelDrafter(draft, 2),
@@ -71,7 +78,26 @@ def drafters(model):
         "store tree": DatastoreDrafter(store, 3, nodes=5, longest=4, shortest=1),
         "Jacobi": JacobiDrafter(3),
         "lookahead": LookaheadDrafter(3, 2, 2),
+        "Medusa": MedusaDrafter(with_noise(MedusaHeads(model.config, 2)), ranks),
+        "Medusa, own output": MedusaDrafter(
+            with_noise(MedusaHeads(model.config, 2, own_output=True)), ranks
+        ),
+        "blockwise": MedusaDrafter(with_noise(BlockwiseHeads(model.config, 2)), ranks),
+        "MTP heads": MedusaDrafter(with_noise(MTPHeads(model.config, 3)), ranks),
+        "MTP modules": MTPDrafter(with_noise(MTPModules(model.config, 2))),
+        "EAGLE": EagleDrafter(with_noise(EagleHead(model.config)), 2),
+        "EAGLE tree": EagleTreeDrafter(with_noise(EagleHead(model.config)), 2, width=2, nodes=4),
     }
+
+
+def with_noise(heads):
+    """Random weights, so that the guesses are not all those of the trunk."""
+    heads = heads.double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in heads.parameters():
+            weight += 0.5 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
+    return heads
 
 
 DRAFTERS = tuple(drafters(random_model(0)))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_what_is_shipped_loads():
 
 
 def test_training_ends_in_a_model_whose_card_says_how_it_was_made(tmp_path, monkeypatch):
-    recipe = Recipe(CONFIG, 150, 2, 1e-3, sizes="small", warmup=5, seed=4)
+    recipe = Recipe(partial(Transformer, CONFIG), 150, 2, 1e-3, sizes="small", warmup=5, seed=4)
     monkeypatch.setattr(train_course_models, "RECIPES", {"tiny": recipe})
     monkeypatch.setattr(train_course_models, "VALIDATION_BATCHES", 3)
     trained = train_model("tiny", tmp_path)
@@ -133,15 +134,16 @@ def test_training_ends_in_a_model_whose_card_says_how_it_was_made(tmp_path, monk
     assert (card["seed"], card["steps"], card["loss"]) == (4, 150, {"name": "next_token_loss"})
     assert len(card["training_loss"]) == 2, "100 steps, and the 50 that are left"
     assert card["training_loss"][1] < card["training_loss"][0] < np.log(256)
-    windows = train_course_models._windows(standard_library().validation, recipe)
+    windows = train_course_models._windows(standard_library().validation, recipe, CONFIG)
     assert card["validation_loss"] == round(evaluate(loaded, windows, count=3), 4)
     assert card["sizes"] == "small"
     assert json.loads(json.dumps(card)) == card
 
 
 def test_a_draft_model_learns_the_laws_of_its_teacher(tmp_path, monkeypatch):
-    first = Recipe(CONFIG, 40, 2, 3e-3, sizes="", warmup=5, seed=1)
-    second = Recipe(replace(CONFIG, layers=1), 150, 2, 3e-3, sizes="", warmup=5, teacher="first")
+    first = Recipe(partial(Transformer, CONFIG), 40, 2, 3e-3, sizes="", warmup=5, seed=1)
+    student = partial(Transformer, replace(CONFIG, layers=1))
+    second = Recipe(student, 150, 2, 3e-3, sizes="", warmup=5, teacher="first")
     monkeypatch.setattr(train_course_models, "RECIPES", {"first": first, "second": second})
     monkeypatch.setattr(train_course_models, "VALIDATION_BATCHES", 1)
     teacher = train_model("first", tmp_path)

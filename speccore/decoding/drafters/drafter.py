@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from rlcore.validation import Floats
 from speccore.decoding.acceptance import Rule, Verdict, sample_and_descend
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, Draft
+from speccore.models.heads import Heads
 from speccore.models.kv_cache import KVCache
 from speccore.models.transformer import Transformer
 
@@ -22,6 +25,9 @@ class Target:
     cache: KVCache
     """Of one row: the keys and values of all committed tokens but the last. A drafter may read on
     from there, but has to roll back what it has read."""
+    features: Tensor
+    """(1, m, C), of a drafter that ``needs_features``: what stands in the residual stream after the
+    last block, for those of these tokens that it has not been shown yet."""
 
 
 class Drafter(ABC):
@@ -30,9 +36,11 @@ class Drafter(ABC):
     Attributes:
         most_nodes: no draft has more.
         lossless: a rule of ``acceptance`` that keeps the target's law with these drafts.
+        needs_features: whether it reads the features of the target.
     """
 
     most_nodes: int
+    needs_features = False
     lossless: Rule = staticmethod(sample_and_descend)
 
     @abstractmethod
@@ -97,3 +105,17 @@ def check_draft_model(draft: Transformer, target: Transformer) -> None:
             f"drafter: takes a draft model with a context of {there.context}, as the target's, "
             f"or more, got {here.context}"
         )
+
+
+def check_heads(heads: Heads, target: Transformer) -> None:
+    """Heads can draft for a model whose features, tokens and positions are those of their trunk.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    for name in ("width", "vocab_size", "context"):
+        here, there = getattr(heads.config, name), getattr(target.config, name)
+        if here != there:
+            raise ValueError(
+                f"drafter: takes heads of a trunk with the target's {name} of {there}, got {here}"
+            )

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlcore.validation import Floats, check_count, check_fraction
-from speccore.decoding.acceptance import rejection, without_replacement
+from rlcore.validation import Floats, check_count
+from speccore.decoding.acceptance import without_replacement
 from speccore.decoding.chance import SourceOfChance
+from speccore.decoding.drafters.chain import ChainDrafter
 from speccore.decoding.drafters.drafter import Drafter, Target, check_draft_model
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import ROOT, Draft, TokenTree
@@ -19,7 +20,7 @@ from speccore.models.kv_cache import KVCache
 from speccore.models.transformer import Transformer
 
 
-class Reader:
+class ModelReader:
     """A model that reads a text as it grows: what it has read already stays in its cache.
 
     Args:
@@ -36,7 +37,7 @@ class Reader:
         """Those whose columns the cache holds."""
         self._committed = 0
 
-    def read(self, context: Sequence[int]) -> Floats:
+    def read(self, context: Sequence[int], target: Target) -> Floats:
         """(V,) logits after a text that begins with the last one; guesses that came true stay."""
         common, last = self._committed, len(context) - 1
         while common < min(len(self.tokens), last) and self.tokens[common] == context[common]:
@@ -64,58 +65,25 @@ class Reader:
         del self.tokens[length:]
 
 
-class ModelDrafter(Drafter):
+class ModelDrafter(ChainDrafter):
     """Draws a chain of guesses from a draft model, a pass a guess.
 
     Args:
         model: the draft model, over the vocabulary of the target.
         draft_length: γ >= 1, guesses a step.
-        least_confidence: in [0, 1]; the chain ends early before a guess whose law gives no token
-            so much probability, as the guess would probably be in vain (Kim et al. 2023, section
-            3.2). At temperature 0, where each law is certain, the draft's softmax is asked. Where
-            to stop is decided without a look at the target, and before the guess is drawn, so the
-            law of the output stays.
+        least_confidence: see ``ChainDrafter``.
     """
-
-    lossless = staticmethod(rejection)
 
     def __init__(
         self, model: Transformer, draft_length: int, *, least_confidence: float = 0.0
     ) -> None:
+        super().__init__(draft_length, least_confidence)
         self.model = model
-        self.draft_length = check_count("draft_length", draft_length)
-        self.least_confidence = check_fraction("least_confidence", least_confidence)
-        self.most_nodes = draft_length
-        self._reader: Reader | None = None
 
-    def begin(self, model: Transformer) -> ModelDrafter:
-        """A drafter with a cache of its own."""
+    def reader(self, model: Transformer) -> ModelReader:
+        """The draft model, with a cache of its own."""
         check_draft_model(self.model, model)
-        new = copy.copy(self)
-        new._reader = Reader(self.model, self.most_nodes)
-        return new
-
-    @torch.inference_mode()
-    def propose(
-        self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
-    ) -> Draft:
-        """A chain, and the laws from which it was drawn."""
-        reader = self._reader or Reader(self.model, self.most_nodes)
-        logits = reader.read(context)
-        tokens: list[int] = []
-        laws = [sampling.law(logits)]
-        while len(tokens) < self.draft_length and self._is_confident(logits, sampling):
-            tokens.append(chance.draw(laws[-1]))
-            if len(tokens) < self.draft_length:
-                logits = reader.extend(tokens[-1:])[0]
-            laws.append(sampling.law(logits))  # after the last guess: never read
-        return Draft(TokenTree.chain(tokens), np.stack(laws))
-
-    def _is_confident(self, logits: Floats, sampling: Sampling) -> bool:
-        if self.least_confidence == 0.0:
-            return True
-        how = Sampling() if sampling.temperature == 0 else sampling
-        return bool(how.law(logits).max() >= self.least_confidence)
+        return ModelReader(self.model, self.most_nodes)
 
 
 class ModelTreeDrafter(Drafter):
@@ -138,13 +106,13 @@ class ModelTreeDrafter(Drafter):
         if not self.widths:
             raise ValueError("widths: takes a number for each level, got none")
         self.most_nodes = int(np.cumprod(self.widths).sum())
-        self._reader: Reader | None = None
+        self._reader: ModelReader | None = None
 
     def begin(self, model: Transformer) -> ModelTreeDrafter:
         """A drafter with a cache of its own."""
         check_draft_model(self.model, model)
         new = copy.copy(self)
-        new._reader = Reader(self.model, self.most_nodes)
+        new._reader = ModelReader(self.model, self.most_nodes)
         return new
 
     @torch.inference_mode()
@@ -152,8 +120,8 @@ class ModelTreeDrafter(Drafter):
         self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
     ) -> Draft:
         """A tree, and the laws from which it was drawn; none at temperature 0."""
-        reader = self._reader or Reader(self.model, self.most_nodes)
-        scores = list(reader.read(context)[None])  # logits after the root and after each node
+        reader = self._reader or ModelReader(self.model, self.most_nodes)
+        scores = list(reader.read(context, target)[None])  # after the root, each node
         laws = [sampling.law(scores[0])]
         tree = TokenTree([], [])
         level = [ROOT]

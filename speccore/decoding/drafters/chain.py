@@ -1,0 +1,88 @@
+"""A chain of guesses, each drawn from a law that knows the ones before it."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from rlcore.validation import Floats, check_count, check_fraction
+from speccore.decoding.acceptance import rejection
+from speccore.decoding.chance import SourceOfChance
+from speccore.decoding.drafters.drafter import Drafter, Target
+from speccore.decoding.sampling import Sampling
+from speccore.decoding.tree import NO_DRAFT, Draft, TokenTree
+from speccore.models.transformer import Transformer
+
+
+class Reader(Protocol):
+    """What reads a growing text, and guesses on from its end."""
+
+    def read(self, context: Sequence[int], target: Target) -> Floats | None:
+        """(V,) logits after a text that begins with the last one; None if it cannot say yet."""
+
+    def extend(self, tokens: Sequence[int]) -> Floats:
+        """(T, V) logits after each of some guesses more."""
+
+
+class ChainDrafter(Drafter):
+    """Draws guess by guess; what gives the laws is the reader of a subclass.
+
+    Args:
+        draft_length: γ >= 1, guesses a step.
+        least_confidence: in [0, 1]; the chain ends early before a guess whose law gives no token
+            so much probability, as the guess would probably be in vain (Kim et al. 2023, section
+            3.2). At temperature 0, where each law is certain, the draft's softmax is asked. Where
+            to stop is decided without a look at the target, and before the guess is drawn, so the
+            law of the output stays.
+    """
+
+    lossless = staticmethod(rejection)
+
+    def __init__(self, draft_length: int, least_confidence: float = 0.0) -> None:
+        self.draft_length = check_count("draft_length", draft_length)
+        self.least_confidence = check_fraction("least_confidence", least_confidence)
+        self.most_nodes = draft_length
+        self._reader: Reader | None = None
+
+    @abstractmethod
+    def reader(self, model: Transformer) -> Reader:
+        """A new one, for a text of a target.
+
+        Raises:
+            ValueError: it cannot draft for this target.
+        """
+
+    def begin(self, model: Transformer) -> ChainDrafter:
+        """A drafter with a reader of its own."""
+        new = copy.copy(self)
+        new._reader = self.reader(model)
+        return new
+
+    @torch.inference_mode()
+    def propose(
+        self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
+    ) -> Draft:
+        """A chain, and the laws from which it was drawn."""
+        reader = self._reader or self.reader(target.model)
+        logits = reader.read(context, target)
+        if logits is None:
+            return NO_DRAFT
+        tokens: list[int] = []
+        laws = [sampling.law(logits)]
+        while len(tokens) < self.draft_length and self._is_confident(logits, sampling):
+            tokens.append(chance.draw(laws[-1]))
+            if len(tokens) < self.draft_length:
+                logits = reader.extend(tokens[-1:])[0]
+            laws.append(sampling.law(logits))  # after the last guess: never read
+        return Draft(TokenTree.chain(tokens), np.stack(laws))
+
+    def _is_confident(self, logits: Floats, sampling: Sampling) -> bool:
+        if self.least_confidence == 0.0:
+            return True
+        how = Sampling() if sampling.temperature == 0 else sampling
+        return bool(how.law(logits).max() >= self.least_confidence)
