@@ -6,7 +6,7 @@ all guesses were rejected, or, after a whole path was accepted, from p at its en
 token). So a step gives at least one token, and with an empty draft it is plain decoding.
 
 A rule is *lossless* if the tokens that it returns follow p, whatever the draft: exactly, as
-``certificate`` proves for all but ``typical``. p is always the target, q the draft. Every guess
+``certificate`` proves for all but the last three. p is always the target, q the draft. Every guess
 that was drawn must be part of the draft: a draft may end after an unlikely guess, not before it.
 
 rule                  siblings were                           lossless
@@ -19,6 +19,8 @@ with_replacement      drawn independently from q, or chosen   yes
 without_replacement   drawn one by one, each from what the    yes
                       others left of q, or chosen
 typical               anything                                no
+within_top_k          anything                                no
+within_distance       anything                                no
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rlcore.validation import Floats, check_fraction, check_positive
+from rlcore.validation import Floats, check_count, check_fraction, check_positive
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.tree import ROOT, Draft
 
@@ -218,7 +221,7 @@ def _point_mass(token: int, size: int) -> Floats:
     return law
 
 
-# -- take what is typical enough -------------------------------------------------------------------
+# -- take what is good enough ----------------------------------------------------------------------
 
 
 def typical(
@@ -244,16 +247,66 @@ def typical(
     _check(draft, p)
     check_fraction("epsilon", epsilon, positive=True)
     check_positive("delta", delta)
-    log_p = np.log(p, where=p > 0.0, out=np.zeros_like(p))
-    enough = np.minimum(epsilon, delta * np.exp((p * log_p).sum(axis=1)))
+    log_p = _logarithms(p)
+    least = np.minimum(epsilon, delta * np.exp((p * log_p).sum(axis=1, keepdims=True)))
+    return _longest(draft, p, p > least)
+
+
+def within_top_k(draft: Draft, p: Floats, chance: SourceOfChance, *, k: int) -> Verdict:
+    """Keep the longest path of guesses among the target's k most probable tokens. Changes the law.
+
+    Stern et al. 2018, section 5.1. The token that follows is the most probable one; with k = 1,
+    and no two equally probable tokens, this is the rule ``greedy``. To be asked with a temperature
+    above 0: at 0, p has one token only.
+
+    Args:
+        draft: n guesses; any tree, its laws are not read.
+        p: (n + 1, V) laws of the target, after the root and after each node.
+        chance: not asked.
+        k: whole number >= 1.
+    """
+    _check(draft, p)
+    last = max(0, p.shape[1] - check_count("k", k))
+    smallest = np.partition(p, last, axis=1)[:, last, None]
+    return _longest(draft, p, (p >= smallest) & (p > 0.0))
+
+
+def within_distance(draft: Draft, p: Floats, chance: SourceOfChance, *, epsilon: int) -> Verdict:
+    """Keep the longest path of guesses whose ids are near the most probable one. Changes the law.
+
+    Stern et al. 2018, section 5.2, for tokens that are magnitudes, as the intensities of a picture:
+    x is kept if |x − argmax p| ≤ ε. The token that follows is the most probable one; with ε = 0
+    this is the rule ``greedy``.
+
+    Args:
+        draft: n guesses; any tree, its laws are not read.
+        p: (n + 1, V) laws of the target, after the root and after each node.
+        chance: not asked.
+        epsilon: whole number >= 0.
+    """
+    _check(draft, p)
+    check_count("epsilon", epsilon, minimum=0)
+    distances = np.abs(np.arange(p.shape[1]) - p.argmax(axis=1)[:, None])
+    return _longest(draft, p, distances <= epsilon)
+
+
+def _longest(draft: Draft, p: Floats, allowed: NDArray[np.bool_]) -> Verdict:
+    """The longest path of guesses that are all allowed, of equally long ones the most probable."""
+    log_p = _logarithms(p)
     kept = {ROOT: (0, 0.0)}  # depth and log-probability of each node kept
     for node, token in enumerate(draft.tree.tokens.tolist()):
         row = int(draft.tree.parents[node]) + 1
-        if row - 1 in kept and p[row, token] > enough[row]:
+        if row - 1 in kept and allowed[row, token]:
             depth, score = kept[row - 1]
             kept[node] = depth + 1, score + log_p[row, token]
     best = max(kept, key=lambda node: kept[node])
     return Verdict(draft.tree.path_to(best), int(p[best + 1].argmax()))
+
+
+def _logarithms(p: Floats) -> Floats:
+    """log p, and 0 where p = 0."""
+    logarithms: Floats = np.log(p, where=p > 0.0, out=np.zeros_like(p))
+    return logarithms
 
 
 def _check(draft: Draft, p: Floats) -> None:

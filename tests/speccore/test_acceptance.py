@@ -1,6 +1,7 @@
 """Every lossless rule, proved on random small models: all outcomes enumerated, no sampling."""
 
 import re
+from functools import partial, wraps
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from speccore.decoding.acceptance import (
     sample_and_descend,
     typical,
     with_replacement,
+    within_distance,
+    within_top_k,
     without_replacement,
 )
 from speccore.decoding.certificate import (
@@ -50,7 +53,18 @@ LOSSLESS = [
 ]
 CHAINS = [(), (-1,), (-1, 0), (-1, 0, 1)]
 TREES = [(-1, -1), (-1, -1, -1), (-1, -1, 0, 0), (-1, -1, 0, 1), (-1, 0, 0, -1), (-1, 0, -1, 2)]
-RULES = [greedy, rejection, with_replacement, without_replacement, sample_and_descend, typical]
+TOP_TWO = wraps(within_top_k)(partial(within_top_k, k=2))
+NEAR = wraps(within_distance)(partial(within_distance, epsilon=1))
+RULES = [
+    greedy,
+    rejection,
+    with_replacement,
+    without_replacement,
+    sample_and_descend,
+    typical,
+    TOP_TWO,
+    NEAR,
+]
 
 
 def names(value):
@@ -140,7 +154,7 @@ def test_processed_laws_follow_the_target(rule, siblings, sampling):
 
 
 @pytest.mark.parametrize("siblings", [WITH, WITHOUT, CHOSEN])
-@pytest.mark.parametrize("rule", [greedy, typical])
+@pytest.mark.parametrize("rule", [greedy, typical, TOP_TWO], ids=names)
 def test_at_temperature_zero_any_draft_gives_greedy_decoding(rule, siblings):
     for shape in CHAINS + TREES:
         target, draft = two_models(3)
@@ -313,6 +327,26 @@ def test_typical_acceptance_keeps_the_longest_path_then_the_most_probable():
     assert typical(Draft(tree), p[:5], Says(False)).path == (1, 3)
 
 
+def test_blockwise_criteria_by_hand():
+    p = np.stack([[0.1, 0.5, 0.4, 0.0], [0.6, 0.0, 0.3, 0.1], [0.0, 0.2, 0.3, 0.5]])
+    second_best = Draft(TokenTree.chain([2, 2]))
+    assert within_top_k(second_best, p, Says(False), k=1) == Verdict((), 1)
+    assert within_top_k(second_best, p, Says(False), k=2) == Verdict((0, 1), 3)
+    third = Draft(TokenTree.chain([2, 3]))
+    assert within_top_k(third, p, Says(False), k=2) == Verdict((0,), 0)
+    # |2 − 1| = 1 and |2 − 0| = 2 from the most probable tokens 1 and 0.
+    assert within_distance(second_best, p, Says(False), epsilon=0) == Verdict((), 1)
+    assert within_distance(second_best, p, Says(False), epsilon=1) == Verdict((0,), 0)
+    assert within_distance(second_best, p, Says(False), epsilon=2) == Verdict((0, 1), 3)
+
+
+def test_top_k_never_takes_what_is_impossible():
+    certain = np.array([[0.0, 1.0, 0.0]] * 2)
+    draft = Draft(TokenTree.chain([2]))
+    assert within_top_k(draft, certain, Says(False), k=2) == Verdict((), 1)
+    assert within_top_k(draft, certain, Says(False), k=9) == Verdict((), 1)
+
+
 @pytest.mark.parametrize("accepted", [False, True])
 @pytest.mark.parametrize("rule", RULES, ids=names)
 def test_laws_are_never_edited(rule, accepted):
@@ -353,11 +387,22 @@ def test_a_verdict_is_a_path_of_possible_tokens(case, rule):
     before = -1
     for node in verdict.path:
         assert draft.tree.parents[node] == before
-        if rule is not typical:
+        if rule not in (typical, NEAR):
             assert p[before + 1, draft.tree.tokens[node]] > 0
         before = node
     assert p[before + 1, verdict.token] > 0
     assert rule(draft, p, Chance(seed)) == verdict
+
+
+@settings(max_examples=100)
+@given(drafts())
+def test_the_strictest_criteria_are_greedy(case):
+    draft, p, siblings, seed = case
+    if siblings == WITH or (np.diff(np.sort(p, axis=1)[:, -2:]) == 0.0).any():
+        return  # equal siblings, or equally probable tokens: more than one path is the best
+    expected = greedy(draft, p, Chance(seed))
+    assert within_top_k(draft, p, Chance(seed), k=1) == expected
+    assert within_distance(draft, p, Chance(seed), epsilon=0) == expected
 
 
 @settings(max_examples=100)
@@ -433,3 +478,10 @@ def test_without_replacement_refuses_a_token_that_was_drawn_twice():
 def test_typical_acceptance_refuses_bad_thresholds(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         typical(Draft(CHAIN), HALVES, Chance(0), **arguments)
+
+
+def test_blockwise_criteria_refuse_bad_bounds():
+    with pytest.raises(ValueError, match="k: "):
+        within_top_k(Draft(CHAIN), HALVES, Chance(0), k=0)
+    with pytest.raises(ValueError, match="epsilon: "):
+        within_distance(Draft(CHAIN), HALVES, Chance(0), epsilon=-1)
