@@ -116,11 +116,11 @@ class ParallelHeads(Heads):
 
 
 class MedusaHeads(ParallelHeads):
-    """Guess k: f + SiLU(W_k norm(f)) (Cai et al. 2024, section 2.1.1).
+    """Guess k: h + SiLU(W_k h), h the direction of f_i (Cai et al. 2024, section 2.1.1).
 
     W_k starts at zero, so that each head starts as the trunk's own output head. (The paper has the
     trunk's last norm before the block; here it stands behind it, where the output head has it, and
-    the block has one of its own.)
+    h is f_i divided by its root mean square.)
 
     Args:
         config: of the trunk.
@@ -133,7 +133,6 @@ class MedusaHeads(ParallelHeads):
         self, config: TransformerConfig, count: int = 4, *, own_output: bool = False, seed: int = 0
     ) -> None:
         super().__init__(config, count, seed=seed, own_output=own_output)
-        self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
         self.maps = nn.Parameter(torch.zeros(count, config.width, config.width))
         self.output_norm: nn.RMSNorm | None = None
         if own_output:
@@ -155,9 +154,9 @@ class MedusaHeads(ParallelHeads):
 
     def parallel(self, features: Tensor, which: slice = slice(None)) -> Tensor:
         """(B, T, C) features → (K, B, T, C)."""
-        x = self.norm(features).flatten(0, 1)  # (B · T, C)
-        blocks = F.silu(torch.matmul(x, self.maps[which].mT))  # (K, B · T, C)
-        return features + blocks.view(-1, *features.shape)
+        h = directions(features).flatten(0, 1)  # (B · T, C)
+        guesses = h + F.silu(torch.matmul(h, self.maps[which].mT))  # (K, B · T, C)
+        return guesses.view(-1, *features.shape)
 
     def logits(self, trunk: Transformer, guess: Tensor, k: int) -> Tensor:
         """(…, C) features of guess k → (…, V)."""
@@ -173,7 +172,7 @@ class MedusaHeads(ParallelHeads):
 
 
 class BlockwiseHeads(ParallelHeads):
-    """Guess k: f + V_k ReLU(U_k norm(f)) (Stern et al. 2018, section 6).
+    """Guess k: h + V_k ReLU(U_k h), h the direction of f_i (Stern et al. 2018, section 6).
 
     Blockwise parallel decoding: one hidden layer of K · F numbers, a residual connection to each of
     the K outputs, and the trunk's output head for all. (The paper computes the next token so as
@@ -186,7 +185,6 @@ class BlockwiseHeads(ParallelHeads):
 
     def __init__(self, config: TransformerConfig, count: int = 4, *, seed: int = 0) -> None:
         super().__init__(config, count, seed=seed)
-        self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
         self.up = nn.Parameter(torch.empty(count, config.hidden, config.width))
         self.down = nn.Parameter(torch.empty(count, config.width, config.hidden))
         self._draw(seed)
@@ -194,15 +192,15 @@ class BlockwiseHeads(ParallelHeads):
 
     def parallel(self, features: Tensor, which: slice = slice(None)) -> Tensor:
         """(B, T, C) features → (K, B, T, C)."""
-        x = self.norm(features).flatten(0, 1)  # (B · T, C)
-        hidden = torch.relu(torch.matmul(x, self.up[which].mT))  # (K, B · T, F)
-        return features + torch.matmul(hidden, self.down[which].mT).view(-1, *features.shape)
+        h = directions(features).flatten(0, 1)  # (B · T, C)
+        hidden = torch.relu(torch.matmul(h, self.up[which].mT))  # (K, B · T, F)
+        return (h + torch.matmul(hidden, self.down[which].mT)).view(-1, *features.shape)
 
 
 class MTPHeads(ParallelHeads):
     """Guess k: a transformer block of its own over f_0 … f_i (Gloeckle et al. 2024, section 2).
 
-    In the paper the next token has such a block, too: it is the last one of the trunk.
+    The blocks read the directions of the features. In the paper the next token has such a block, too: it is the last one of the trunk.
 
     Args:
         config: of the trunk; the blocks are like its own.
@@ -219,7 +217,8 @@ class MTPHeads(ParallelHeads):
         """(B, T, C) features → (K, B, T, C)."""
         positions = torch.arange(features.shape[1], device=features.device)
         rotation = rotary_factors(positions, self.config)
-        return torch.stack([block(features, rotation, None) for block in self.blocks[which]])
+        h = directions(features)
+        return torch.stack([block(h, rotation, None) for block in self.blocks[which]])
 
     def reader(self) -> Read:
         """What guesses along a growing text: the blocks keep their keys and values."""
@@ -231,8 +230,9 @@ class MTPHeads(ParallelHeads):
             count = features.shape[1]
             rotation, mask = cache.next_rotation(count), cache.mask(count, None)
             cache.open(count, self.count)
+            h = directions(features)
             guesses = [
-                block(features, rotation, mask, partial(cache.append, k))[0, -1]
+                block(h, rotation, mask, partial(cache.append, k))[0, -1]
                 for k, block in enumerate(self.blocks)
             ]
             cache.close(count, self.count)
