@@ -200,7 +200,8 @@ class BlockwiseHeads(ParallelHeads):
 class MTPHeads(ParallelHeads):
     """Guess k: a transformer block of its own over f_0 … f_i (Gloeckle et al. 2024, section 2).
 
-    The blocks read the directions of the features. In the paper the next token has such a block, too: it is the last one of the trunk.
+    The blocks read the directions of the features. In the paper the next token has such a block,
+    too: here it is the last one of the trunk.
 
     Args:
         config: of the trunk; the blocks are like its own.
