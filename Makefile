@@ -73,6 +73,7 @@ bench: $(TOOLS)
 	$(RUN) -m tests.benchmarks.bench_linear
 	$(RUN) -m tests.benchmarks.bench_dqn
 	$(RUN) -m tests.benchmarks.bench_decoding
+	$(RUN) -m tests.benchmarks.bench_heads
 
 clean:
 	$(PYTHON) -c "$(CLEAN)"

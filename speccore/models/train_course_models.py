@@ -133,6 +133,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
 }
 VALIDATION_BATCHES = 32
+CANDIDATES = 8  # of each guess whose accuracy is in the card
 EVERY = 100  # steps that are averaged into one number of the card's curve
 
 
@@ -166,8 +167,8 @@ def train_model(name: str, folder: Path) -> Transformer | Heads:
         save(model, name, card, folder=folder)
     else:
         assert trunk is not None
-        right = guess_accuracy(model, trunk, held_out, count=VALIDATION_BATCHES)
-        card["validation_accuracy"] = [round(float(each), 4) for each in right]
+        right = guess_accuracy(model, trunk, held_out, count=VALIDATION_BATCHES, best=CANDIDATES)
+        card["validation_accuracy"] = right.round(4).tolist()
         save_heads(model, name, card, folder=folder, trunk=trunk)
     return model
 

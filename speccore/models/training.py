@@ -415,9 +415,9 @@ def evaluate(
 
 @torch.no_grad()
 def guess_accuracy(
-    heads: Heads, trunk: Transformer, batches: Iterator[Batch], *, count: int, best: int = 1
+    heads: Heads, trunk: Transformer, batches: Iterator[Batch], *, count: int, best: int
 ) -> NDArray[np.float64]:
-    """How often a guess is the token that the trunk itself finds most probable there.
+    """How often a candidate is the token that the trunk itself finds most probable there.
 
     The tokens before a guess are the text's: those of guess k up to t_{i+k}, where its head reads
     them. An ``EagleHead``, which is trained for k = 1, is followed as far as that.
@@ -430,7 +430,7 @@ def guess_accuracy(
         best: R >= 1, candidates a guess.
 
     Returns:
-        (K,), or (K, R) if R > 1: how often candidate r at distance k is the trunk's token.
+        (K, R): how often candidate r of guess k is the trunk's token, as ``grow_tree`` takes it.
     """
     check_count("count", count)
     check_count("best", best)
@@ -444,5 +444,5 @@ def guess_accuracy(
             candidates = heads.logits(trunk, guess, k).topk(best).indices
             right[k - 1] += (candidates == truth[:, k:]).flatten(0, 1).sum(0)
             tried[k - 1] += guess.shape[0] * guess.shape[1]
-    shares = (right / tried).double().numpy()
-    return shares if best > 1 else shares[:, 0]
+    shares: NDArray[np.float64] = (right / tried).double().numpy()
+    return shares

@@ -127,6 +127,25 @@ def distinct(tokens, n=12):
     return len(set(grams)) / len(grams)
 
 
+def held_out_prompts():
+    """Pieces of files on which no model was trained."""
+    generator = torch.Generator().manual_seed(7)
+    text = standard_library().validation
+    pieces, _ = next(batches(text, batch=PROMPTS, length=PROMPT, generator=generator))
+    return pieces.tolist()
+
+
+def kept_of_tried(outputs):
+    """α: the share of the guesses tried that were kept."""
+    kept = sum(sum(each.accepted_lengths) for each in outputs)
+    tried = sum(
+        min(kept + 1, drafted)
+        for each in outputs
+        for kept, drafted in zip(each.accepted_lengths, each.draft_lengths, strict=True)
+    )
+    return kept / tried
+
+
 def seconds_a_step(outputs, phase):
     return sum(each.timings[phase] for each in outputs) / sum(each.steps for each in outputs)
 
@@ -146,9 +165,7 @@ def main():
     transformers.logging.set_verbosity_error()
     table = Table()
     corpus = standard_library()
-    generator = torch.Generator().manual_seed(7)
-    pieces, _ = next(batches(corpus.validation, batch=PROMPTS, length=PROMPT, generator=generator))
-    prompts = pieces.tolist()
+    prompts = held_out_prompts()
     trained = {name: speccore.load(f"course-{name}") for name in ("target", "draft")}
     model, draft = packed(trained["target"]), packed(trained["draft"])
     llama, llama_draft = as_llama(trained["target"]), as_llama(trained["draft"])
@@ -211,13 +228,7 @@ def main():
         bar = {} if temperature == 0 else {"bar": "≥ 1.4 ×", "passed": max(gains.values()) >= 1.4}
         table.row(f"  best: {max(gains, key=gains.get)}", f"{max(gains.values()):.2f} ×", **bar)
         neural = outputs[NEURAL]
-        kept = sum(sum(each.accepted_lengths) for each in neural)
-        tried = sum(
-            min(kept + 1, drafted)
-            for each in neural
-            for kept, drafted in zip(each.accepted_lengths, each.draft_lengths, strict=True)
-        )
-        alpha = kept / tried
+        alpha = kept_of_tried(neural)
         tokens = expected_tokens(alpha, LENGTH)
         single = seconds_a_step(outputs["plain"], "verify")
         several, guesses = (seconds_a_step(neural, phase) for phase in ("verify", "draft"))
