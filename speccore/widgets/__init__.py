@@ -3,6 +3,7 @@
 from speccore.widgets.decoding import next_token
 from speccore.widgets.drafters import who_guessed
 from speccore.widgets.floating_point import bit_explorer
+from speccore.widgets.heads import what_flows_where
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
 from speccore.widgets.modules import dropout_switch
@@ -21,5 +22,6 @@ __all__ = [
     "memory_overlap",
     "next_token",
     "tree_builder",
+    "what_flows_where",
     "who_guessed",
 ]
