@@ -98,6 +98,7 @@ def _node(
         size=9,
         family="monospace" if mono else None,
         parse_math=not mono,
+        color="white" if colour == GUESS else "black",
         bbox={
             "boxstyle": "round,pad=0.25",
             "facecolor": colour,

@@ -48,11 +48,11 @@ def what_flows_where(
         each, context = given[architecture], encode(prompt)
         count = min(GUESSES, most_guesses(each) or GUESSES)
         figure = blank_figure(height=330)
-        flow = figure.add_axes((0.10, 0.06, 0.52, 0.80))
+        flow = figure.add_axes((0.11, 0.06, 0.51, 0.80))
         if k > count:
             flow.axis("off")
             flow.text(0, 0.5, f"There are {count} modules here: no guess {k}.")
-            flow.set_title(f"{architecture}, guess {k}", loc="left")
+            flow.set_title(f"{architecture}, guess {k}", loc="left", size=11)
             return figure
         guesses, logits = guess_ahead(each, model, context, count)
         text = [*context, *guesses[:-1]]
@@ -65,6 +65,7 @@ def what_flows_where(
             title=f"{architecture}, guess {k}",
             ax=flow,
         )
+        flow.set_xlim(0.4 - SHOWN, GUESSES + 1.6)  # the same, however many guesses there are
         probabilities, best = logits[k - 1].softmax(-1).topk(BEST)
         with torch.no_grad():  # after the guesses before, as if they were the text
             own = int(model(torch.tensor([[*context, *guesses[: k - 1]]]))[0, -1].argmax())
@@ -73,7 +74,7 @@ def what_flows_where(
             plots.byte_labels(best.tolist()),
             probabilities,
             right=best.tolist().index(own) if own in best else None,
-            title=f"After …{shortened(prompt, 8)!s}{before!s}".replace("\n", r"\n"),
+            title="After " + shortened(prompt + before, 12),
             ax=figure.add_axes((0.72, 0.15, 0.26, 0.71)),
         )
         return figure
@@ -81,8 +82,8 @@ def what_flows_where(
     return panel(
         draw,
         hint="Go through the architectures at k = 2. Expect arrows from the text's features in "
-        "all five, and an arrow from the guess in between, dashed, only where guesses follow one "
-        "another.",
+        "all five, and one from the guess in between, dashed, only where guesses follow one "
+        "another. Green among the candidates: the trunk's own choice at that place.",
         alt="Rows of features and tokens with arrows from those that the chosen guess reads, and "
         "bars of the most probable bytes of that guess.",
         architecture=choice("architecture", next(iter(given)), list(given)),
