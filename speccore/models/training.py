@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,6 +119,7 @@ def heads_loss(
     """
     check_fraction("decay", decay, positive=True)
     tokens, targets = batch
+    trunk = _fixed(trunk)
     with torch.no_grad():
         features = trunk.features(tokens)[-1]
         embeddings = trunk.embedding(tokens)
@@ -127,6 +129,14 @@ def heads_loss(
         return _decayed(heads, trunk, features, embeddings, truth, decay)
 
     return loss
+
+
+def _fixed(trunk: Transformer) -> Transformer:
+    """The same weights, in the same memory, but without gradients, so that the heads alone learn.
+
+    Guesses go through the trunk's output head, and a gradient to them would end in it, too.
+    """
+    return copy.deepcopy(trunk, {id(weight): weight.detach() for weight in trunk.parameters()})
 
 
 def joint_loss(batch: Batch, *, weight: float, decay: float = 1.0) -> Loss:
@@ -196,6 +206,7 @@ def eagle_loss(
         seed: of the noise, together with the batch's tokens.
     """
     tokens, _ = batch
+    trunk = _fixed(trunk)
     generator = torch.Generator().manual_seed(seed + int(tokens.sum()))
     with torch.no_grad():
         features = trunk.features(tokens)[-1]
