@@ -28,7 +28,7 @@ from speccore.foundations.mixed_precision import (
     Precision,
     Step,
 )
-from speccore.models.heads import Heads, directions
+from speccore.models.heads import Heads, ParallelHeads, directions
 from speccore.models.transformer import Transformer
 
 Batch = tuple[Tensor, Tensor]
@@ -222,6 +222,51 @@ def eagle_loss(
         return regression + classification * F.cross_entropy(logits, law)
 
     return loss
+
+
+def sequential_backward(
+    model: WithHeads, batch: Batch, *, weight: float = 1.0, decay: float = 1.0
+) -> float:
+    """The gradients of ``joint_loss``, with the logits of one head in memory at a time.
+
+    Gloeckle et al. 2024, section 2 and figure 2. The trunk runs once. Then each head, that of the
+    next token first, runs forward and at once backward, as far as the features, where ∂L/∂f is
+    added up; a last pass takes the sum back through the trunk. All heads at once would keep a
+    (B, T, V) tensor each until the backward pass.
+
+    Args:
+        model: both parts are trained; gradients are added to ``grad`` of their weights.
+        batch: (B, T) tokens and (B, T) targets, each the token after.
+        weight, decay: as of ``joint_loss``.
+
+    Returns:
+        The loss.
+
+    Raises:
+        TypeError: heads that guess one after the other; they need each other's graph.
+    """
+    trunk, heads = model.trunk, model.heads
+    if not isinstance(heads, ParallelHeads):
+        raise TypeError(f"model: takes ParallelHeads on a trunk, got {type(heads).__name__}")
+    check_fraction("decay", decay, positive=True)
+    tokens, targets = batch
+    length = tokens.shape[1]
+    features = trunk.features(tokens)[-1]
+    leaf = features.detach().requires_grad_()
+
+    def backward(k: int) -> float:
+        if k == 0:
+            factor, logits = 1.0, trunk.logits(leaf)
+        else:
+            (guess,) = heads.parallel(leaf, slice(k - 1, k))[:, :, : length - k]
+            factor, logits = weight * decay**k, heads.logits(trunk, guess, k)
+        loss = factor * F.cross_entropy(logits.flatten(0, 1), targets[:, k:].flatten())
+        torch.autograd.backward(loss)
+        return float(loss.detach())  # what else was made is gone
+
+    total = sum(backward(k) for k in range(heads.count + 1))
+    torch.autograd.backward(features, leaf.grad)
+    return total
 
 
 class WithHeads(nn.Module):

@@ -1,5 +1,6 @@
 """Losses of heads against loops by hand; what they train, what they leave, and what they cost."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import count
 
@@ -17,6 +18,7 @@ from speccore.models.heads import (
     MTPModules,
     directions,
 )
+from speccore.models.memory import peak_memory
 from speccore.models.text import batches
 from speccore.models.training import (
     WithHeads,
@@ -24,6 +26,7 @@ from speccore.models.training import (
     guess_accuracy,
     heads_loss,
     joint_loss,
+    sequential_backward,
     train,
 )
 from speccore.models.transformer import Transformer, TransformerConfig
@@ -37,6 +40,7 @@ KINDS = {
     "MTP modules": lambda config: MTPModules(config, 3),
     "EAGLE": EagleHead,
 }
+PARALLEL = [name for name in KINDS if name not in ("MTP modules", "EAGLE")]
 TOGETHER = [name for name in KINDS if name != "EAGLE"]
 CONFIG = TransformerConfig(
     vocab_size=20, layers=1, width=32, heads=2, kv_heads=1, hidden=24, context=8
@@ -144,12 +148,14 @@ def test_directions_have_a_root_mean_square_of_1():
 
 @pytest.mark.parametrize("decay", [0.0, -0.1, 1.1])
 def test_a_decay_outside_0_to_1_is_refused(decay):
-    trunk, _ = pair("MTP heads")
+    trunk, heads = pair("MTP heads")
     message = rf"decay: takes a number in \(0, 1\], got {decay}"
     with pytest.raises(ValueError, match=message):
         heads_loss(random_batch(11), trunk=trunk, decay=decay)
     with pytest.raises(ValueError, match=message):
         joint_loss(random_batch(11), weight=1.0, decay=decay)
+    with pytest.raises(ValueError, match=message):
+        sequential_backward(WithHeads(trunk, heads), random_batch(11), decay=decay)
 
 
 # -- what is trained, and what stays ---------------------------------------------------------------
@@ -343,3 +349,79 @@ def test_trunk_and_heads_learn_together_from_the_start(name, weight, precision):
     assert right(model.heads, model.trunk) == [1.0] * 3
     tokens, targets = next(stream(1))
     assert torch.equal(model(tokens).argmax(-1), targets)
+
+
+# -- one head at a time ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PARALLEL)
+@pytest.mark.parametrize("tied", [True, False])
+def test_heads_one_at_a_time_give_the_gradients_of_the_joint_loss(name, tied):
+    model = WithHeads(*pair(name, tied=tied))
+    batch = random_batch(11)
+    for weight, decay in ((1.0, 1.0), (0.3, 0.8)):
+        model.zero_grad()
+        loss = joint_loss(batch, weight=weight, decay=decay)(model)
+        loss.backward()
+        expected = {key: each.grad.clone() for key, each in model.named_parameters()}
+        for times in (1, 2):  # they are added to what is there
+            if times == 1:
+                model.zero_grad()
+            found = sequential_backward(model, batch, weight=weight, decay=decay)
+            assert found == pytest.approx(loss.item(), rel=1e-12)
+            for key, each in model.named_parameters():
+                assert torch.allclose(each.grad, times * expected[key], rtol=0, atol=1e-12), key
+
+
+@pytest.mark.parametrize("name", ["MTP modules", "EAGLE"])
+def test_heads_that_need_each_other_cannot_run_one_at_a_time(name):
+    kind = type(pair(name)[1]).__name__
+    with pytest.raises(TypeError, match=f"model: takes ParallelHeads on a trunk, got {kind}"):
+        sequential_backward(WithHeads(*pair(name)), random_batch(11))
+
+
+def test_one_head_at_a_time_keeps_the_logits_of_one():
+    config = replace(CONFIG, vocab_size=4096, context=32)
+    batch = random_batch(4096, length=32)
+    logits = 2 * 32 * 4096 * 4  # bytes of one head's
+    plain, sequential = {}, {}
+    for n in (1, 2, 4, 8):
+        model = WithHeads(Transformer(config), MTPHeads(config, n))
+        for weight in model.parameters():
+            weight.grad = torch.zeros_like(weight)  # which both would allocate
+        loss = joint_loss(batch, weight=1.0)
+        plain[n] = peak_memory(lambda model=model, loss=loss: loss(model).backward()) / logits
+        sequential[n] = peak_memory(lambda model=model: sequential_backward(model, batch)) / logits
+    for n in (2, 4, 8):
+        added = sum(1 - k / 32 for k in range(2, n + 1))  # a head k guesses 32 − k tokens a row
+        assert plain[n] - plain[1] == pytest.approx(added, rel=0.1)
+        assert sequential[n] - sequential[1] < 0.2
+    assert sequential[8] < plain[1] + 1
+
+
+def test_the_peak_is_that_of_known_allocations():
+    def overlapping():
+        x = torch.zeros(1000)  # 4000 bytes
+        y = torch.zeros(500)  # 6000
+        view = x[3:]
+        del x  # the view holds it
+        z = torch.zeros(100)  # 6400
+        del view  # 2400
+        w = torch.zeros(900)  # 6000
+        return y, z, w
+
+    def with_backward():
+        x = torch.ones(1000, requires_grad=True)  # 4000
+        x.exp().sum().backward()  # eˣ, the sum, its gradient, that of x
+
+    old = torch.zeros(5000)
+
+    def in_place():
+        old.add_(1).view(50, 100)[3].mul_(2)
+        torch.zeros(2000)
+        torch.zeros(1000)  # when the first are gone
+
+    assert peak_memory(overlapping) == 6400
+    assert peak_memory(with_backward) == 4000 + 4000 + 4 + 4 + 4000
+    assert peak_memory(in_place) == 8000
+    assert peak_memory(lambda: None) == 0
