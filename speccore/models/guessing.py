@@ -113,6 +113,7 @@ def inputs_of_guesses(
         embeddings = trunk.embedding(text)
     features, embeddings = features.requires_grad_(), embeddings.requires_grad_()
     direction = torch.randn(features.shape[-1], generator=torch.Generator().manual_seed(0))
+    direction = direction.to(features)
     with torch.enable_grad():
         made = guess_features(heads, features, embeddings)
         found = [
