@@ -59,6 +59,85 @@ class ByteTokenizer:
         return bytes(ids).decode("utf-8", errors="replace")
 
 
+class BPETokenizer:
+    """Text as the tokens of a byte-pair encoding (Sennrich et al. 2016), of bytes as GPT-2's is.
+
+    Args:
+        tokens: (V,) the tokens by id, bytes written as in GPT-2's vocabulary.
+        merges: pairs of tokens that become one, the most frequent first, each as "a b".
+        control: tokens with a meaning of their own; ``encode`` knows them in a text.
+        end_of_text: id of the token that ends an answer.
+        chat_template: what turns a conversation into a text, in Jinja's language.
+
+    Raises:
+        ModuleNotFoundError: the libraries of the extra ``real`` are missing.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        merges: Sequence[str],
+        *,
+        control: Sequence[str],
+        end_of_text: int,
+        chat_template: str,
+    ) -> None:
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # an extra
+
+        pairs = [(first, second) for first, second in (each.split(" ") for each in merges)]
+        vocabulary = {token: number for number, token in enumerate(tokens)}
+        self._tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+        self._tokenizer.decoder = decoders.ByteLevel()
+        self._tokenizer.add_special_tokens(list(control))
+        self.vocab_size = len(tokens)
+        self.end_of_text = end_of_text
+        self.chat_template = chat_template
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text."""
+        ids: list[int] = self._tokenizer.encode(text).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, control tokens included; what is no UTF-8 becomes �.
+
+        Raises:
+            ValueError: an id outside the vocabulary.
+        """
+        wrong = [each for each in ids if not 0 <= each < self.vocab_size]
+        if wrong:
+            raise ValueError(f"ids: takes numbers from 0 to {self.vocab_size - 1}, got {wrong[0]}")
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def chat(self, *messages: str, system: str | None = None) -> list[int]:
+        """Token ids of a conversation that the model is to continue.
+
+        Args:
+            messages: what was said in turns, the user's first and last.
+            system: what the model is told about its part; None for the template's own words.
+
+        Raises:
+            ValueError: an even number of messages.
+        """
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        if len(messages) % 2 == 0:
+            raise ValueError(f"messages: takes an odd number, got {len(messages)}")
+        said = [
+            {"role": ("user", "assistant")[number % 2], "content": each}
+            for number, each in enumerate(messages)
+        ]
+        if system is not None:
+            said.insert(0, {"role": "system", "content": system})
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        template = environment.from_string(self.chat_template)
+        return self.encode(template.render(messages=said, add_generation_prompt=True))
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """Text as bytes, split by file."""
