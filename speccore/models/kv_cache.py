@@ -255,11 +255,11 @@ class KVCache:
             is None, where the plain causal mask is meant.
         """
         longest, device = max(self._lengths), self.keys.device
-        if mask is None:
-            if not self._ragged and (count == 1 or not longest):
+        if mask is None and not self._ragged:
+            if count == 1 or not longest:
                 return None
-            if not self._ragged:
-                return self._chain(count)[:, self.capacity - longest :]
+            return self._chain(count)[:, self.capacity - longest :]
+        if mask is None:
             mask = torch.ones(count, count, dtype=torch.bool, device=device).tril()
         stated = mask.shape[-1]
         if self._ragged:
