@@ -116,6 +116,9 @@ def heads_loss(
         distil: whether a guess is compared with the law that the trunk has where it has read so
             far (then it learns what will be accepted, whatever the text says), or with the text's
             token.
+
+    Raises:
+        TypeError, ValueError: another decay; when it is called, windows of too few tokens.
     """
     check_fraction("decay", decay, positive=True)
     tokens, targets = batch
@@ -163,6 +166,9 @@ def joint_loss(batch: Batch, *, weight: float, decay: float = 1.0) -> Loss:
         batch: (B, T) tokens and (B, T) targets, each the token after.
         weight: of the heads' part, >= 0.
         decay: in (0, 1].
+
+    Raises:
+        TypeError, ValueError: as ``heads_loss``.
     """
     check_fraction("decay", decay, positive=True)
     tokens, targets = batch
@@ -255,6 +261,7 @@ def sequential_backward(
 
     Raises:
         TypeError: heads that guess one after the other; they need each other's graph.
+        ValueError: another decay, windows of too few tokens.
     """
     trunk, heads = model.trunk, model.heads
     if not isinstance(heads, ParallelHeads):
