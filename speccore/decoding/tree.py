@@ -94,7 +94,7 @@ class TokenTree:
 
     def subtree(self, nodes: Sequence[int] | NDArray[np.int64]) -> TokenTree:
         """Some of the nodes, in increasing order, each with its parent."""
-        kept = np.asarray(nodes)
+        kept = _as_indices("nodes", nodes)
         place = np.full(len(self) + 1, ROOT)
         place[kept + 1] = np.arange(len(kept))
         return TokenTree(self.tokens[kept], place[self.parents[kept] + 1])

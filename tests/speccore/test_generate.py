@@ -32,26 +32,7 @@ from speccore.decoding.tree import TokenTree
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.ngram import NGramModel
 from speccore.models.text import ByteTokenizer
-from speccore.models.transformer import Transformer, TransformerConfig
-
-
-def random_model(seed, vocab_size=3, layers=2, context=48, width=8):
-    """A model whose laws are far from uniform, in FP64, so that equal means equal."""
-    config = TransformerConfig(
-        vocab_size=vocab_size,
-        layers=layers,
-        width=width,
-        heads=2,
-        kv_heads=1,
-        hidden=12,
-        context=context,
-    )
-    model = Transformer(config, seed=seed).double()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator, dtype=weight.dtype) * 0.7)
-    return model
+from tests.speccore.random_models import random_model, with_noise
 
 
 def drafters(model):
@@ -88,16 +69,6 @@ def drafters(model):
         "EAGLE": EagleDrafter(with_noise(EagleHead(model.config)), 2),
         "EAGLE tree": EagleTreeDrafter(with_noise(EagleHead(model.config)), 2, width=2, nodes=4),
     }
-
-
-def with_noise(heads):
-    """Random weights, so that the guesses are not all those of the trunk."""
-    heads = heads.double()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in heads.parameters():
-            weight += 0.5 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
-    return heads
 
 
 DRAFTERS = tuple(drafters(random_model(0)))
@@ -154,6 +125,33 @@ def test_greedy_decoding_gives_the_tokens_of_plain_decoding(name):
         assert output.tokens == plain.tokens
         guessed += sum(output.accepted_lengths)
     assert (guessed > 0) == (name != "plain")
+
+
+def deep_drafters(model):
+    """Drafts of six levels."""
+    draft = drafters(model)["model"].model
+    return {
+        "model": ModelDrafter(draft, 6),
+        "model tree": ModelTreeDrafter(draft, (2, 1, 1, 1, 1, 1)),
+        "early exit": EarlyExitDrafter(1, 6),
+        "Medusa": MedusaDrafter(with_noise(MedusaHeads(model.config, 6)), TokenTree.chain([0] * 6)),
+        "MTP heads": MedusaDrafter(with_noise(MTPHeads(model.config, 6)), TokenTree.chain([0] * 6)),
+        "MTP modules": MTPDrafter(with_noise(MTPModules(model.config, 6))),
+        "EAGLE": EagleDrafter(with_noise(EagleHead(model.config)), 6),
+        "EAGLE tree": EagleTreeDrafter(with_noise(EagleHead(model.config)), 6, width=2, nodes=22),
+    }
+
+
+@pytest.mark.parametrize("name", deep_drafters(random_model(0)))
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_text_may_fill_the_context_to_its_end(name, temperature):
+    model = random_model(1, 11, context=24)
+    settings = {"max_new_tokens": 21, "temperature": temperature}
+    output = generate(model, [1, 2, 3], drafter=deep_drafters(model)[name], **settings)
+    assert len(output.tokens) == 21
+    assert max(output.draft_lengths) == 6
+    if temperature == 0.0:
+        assert output.tokens == generate(model, [1, 2, 3], **settings).tokens
 
 
 @pytest.mark.parametrize("name", DRAFTERS)
