@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speccore.models.text import BPETokenizer
+from speccore.models.text import SubwordTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
 
 # The name of a weight in the file → ours.
@@ -104,10 +104,10 @@ def _weight(tensor: Any, config: TransformerConfig) -> tuple[str, Tensor]:
     return ours, weight
 
 
-def _tokenizer(reader: Any) -> BPETokenizer:
+def _tokenizer(reader: Any) -> SubwordTokenizer:
     tokens = _field(reader, "tokenizer.ggml.tokens")
     kinds = np.array(_field(reader, "tokenizer.ggml.token_type"))
-    return BPETokenizer(
+    return SubwordTokenizer.byte_pairs(
         tokens,
         _field(reader, "tokenizer.ggml.merges"),
         control=[tokens[i] for i in np.flatnonzero(kinds == 3)],

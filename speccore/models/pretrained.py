@@ -16,6 +16,7 @@ import torch
 from rlcore.checkpoint import load_arrays, save_arrays
 from speccore.models.gguf import load_gguf
 from speccore.models.heads import KINDS, Heads
+from speccore.models.llama import load_folder
 from speccore.models.packed_linear import is_packed
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
@@ -58,13 +59,16 @@ def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
     """A trained model in FP32, with its ``tokenizer``.
 
     Args:
-        name: one of ``available()``.
+        name: one of ``available()``, or a folder that Transformers has written, for which a path
+            with a separator is taken: "./my-llama".
         folder: where the files of the course's own models are.
 
     Raises:
         FileNotFoundError: a model of ``REAL`` that is not installed.
         ValueError: an unknown name, or a damaged file.
     """
+    if Path(name).name != name:
+        return load_folder(name)
     if name in REAL:
         return _load_real(name, REAL[name])
     arrays, card = _read(name, folder)
