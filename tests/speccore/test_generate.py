@@ -156,6 +156,33 @@ def test_greedy_decoding_gives_the_tokens_of_plain_decoding(name):
     assert (guessed > 0) == (name != "plain")
 
 
+def deep_drafters(model):
+    """Drafts of six levels."""
+    draft = drafters(model)["model"].model
+    return {
+        "model": ModelDrafter(draft, 6),
+        "model tree": ModelTreeDrafter(draft, (2, 1, 1, 1, 1, 1)),
+        "early exit": EarlyExitDrafter(1, 6),
+        "Medusa": MedusaDrafter(with_noise(MedusaHeads(model.config, 6)), TokenTree.chain([0] * 6)),
+        "MTP heads": MedusaDrafter(with_noise(MTPHeads(model.config, 6)), TokenTree.chain([0] * 6)),
+        "MTP modules": MTPDrafter(with_noise(MTPModules(model.config, 6))),
+        "EAGLE": EagleDrafter(with_noise(EagleHead(model.config)), 6),
+        "EAGLE tree": EagleTreeDrafter(with_noise(EagleHead(model.config)), 6, width=2, nodes=22),
+    }
+
+
+@pytest.mark.parametrize("name", deep_drafters(random_model(0)))
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_text_may_fill_the_context_to_its_end(name, temperature):
+    model = random_model(1, 11, context=24)
+    settings = {"max_new_tokens": 21, "temperature": temperature}
+    output = generate(model, [1, 2, 3], drafter=deep_drafters(model)[name], **settings)
+    assert len(output.tokens) == 21
+    assert max(output.draft_lengths) == 6
+    if temperature == 0.0:
+        assert output.tokens == generate(model, [1, 2, 3], **settings).tokens
+
+
 @pytest.mark.parametrize("name", DRAFTERS)
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_text_in_a_batch_is_the_text_alone(name, temperature):

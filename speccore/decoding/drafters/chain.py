@@ -13,14 +13,17 @@ import torch
 from rlcore.validation import Floats, check_count, check_fraction
 from speccore.decoding.acceptance import rejection
 from speccore.decoding.chance import SourceOfChance
-from speccore.decoding.drafters.drafter import Drafter, Target
+from speccore.decoding.drafters.drafter import Drafter, Target, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, Draft, TokenTree
-from speccore.models.transformer import Transformer
+from speccore.models.transformer import Transformer, TransformerConfig
 
 
 class Reader(Protocol):
     """What reads a growing text, and guesses on from its end."""
+
+    config: TransformerConfig
+    """Of the model that reads."""
 
     def read(self, context: Sequence[int], target: Target) -> Floats | None:
         """(V,) logits after a text that begins with the last one; None if it cannot say yet."""
@@ -72,11 +75,12 @@ class ChainDrafter(Drafter):
         logits = reader.read(context, target)
         if logits is None:
             return NO_DRAFT
+        length = depth_left(self.draft_length, context, reader.config)
         tokens: list[int] = []
         laws = [sampling.law(logits)]
-        while len(tokens) < self.draft_length and self._is_confident(logits, sampling):
+        while len(tokens) < length and self._is_confident(logits, sampling):
             tokens.append(chance.draw(laws[-1]))
-            if len(tokens) < self.draft_length:
+            if len(tokens) < length:
                 logits = reader.extend(tokens[-1:])[0]
             laws.append(sampling.law(logits))  # after the last guess: never read
         return Draft(TokenTree.chain(tokens), np.stack(laws))

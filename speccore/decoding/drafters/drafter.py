@@ -14,7 +14,7 @@ from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, Draft
 from speccore.models.heads import Heads
 from speccore.models.kv_cache import KVCache
-from speccore.models.transformer import Transformer
+from speccore.models.transformer import Transformer, TransformerConfig
 
 
 @dataclass
@@ -86,6 +86,15 @@ class NoDrafter(Drafter):
     ) -> Draft:
         """An empty draft."""
         return NO_DRAFT
+
+
+def depth_left(depth: int, context: list[int], config: TransformerConfig) -> int:
+    """A draft's depth, cut where it would have to read a guess behind the last position.
+
+    The text may go on to the end of the target's context, and only guesses before it can be kept.
+    The last guess is not read.
+    """
+    return min(depth, config.context - len(context) + 1)
 
 
 def check_draft_model(draft: Transformer, target: Transformer) -> None:

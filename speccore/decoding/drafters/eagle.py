@@ -13,7 +13,7 @@ from torch import Tensor
 from rlcore.validation import Floats, check_count
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.chain import ChainDrafter
-from speccore.decoding.drafters.drafter import Drafter, Target, check_heads
+from speccore.decoding.drafters.drafter import Drafter, Target, check_heads, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, ROOT, Draft, TokenTree
 from speccore.models.heads import EagleHead
@@ -94,7 +94,8 @@ class EagleTreeDrafter(Drafter):
         tree = TokenTree([], [])
         values = np.zeros(0)  # logarithms
         level, rows = np.array([ROOT]), logits[None]
-        for depth in range(self.depth):
+        deepest = depth_left(self.depth, context, self.head.config)
+        for depth in range(deepest):
             laws = rows - np.logaddexp.reduce(rows, axis=1, keepdims=True)  # log-probabilities
             children = np.argsort(-laws, axis=1, kind="stable")[:, : self.width]
             above = values[level] if depth else np.zeros(1)
@@ -105,7 +106,7 @@ class EagleTreeDrafter(Drafter):
                 np.concatenate((tree.parents, level.repeat(children.shape[1]))),
             )
             values = np.concatenate((values, worth.ravel()))
-            if depth + 1 < self.depth:
+            if depth + 1 < deepest:
                 best = np.argsort(-values[first:], kind="stable")[: self.width]
                 level = first + np.sort(best)
                 rows = reader.grow(tree, level)
@@ -127,6 +128,7 @@ class EagleReader:
         config, weight = replace(head.config, layers=1), trunk.embedding.weight
         capacity = config.context + room
         self.head = head
+        self.config = head.config
         self.trunk = trunk
         self.cache = KVCache(config, 1, capacity, dtype=weight.dtype, device=weight.device)
         self.columns = 0

@@ -8,7 +8,7 @@ import torch
 from rlcore.validation import check_count
 from speccore.decoding.acceptance import rejection
 from speccore.decoding.chance import SourceOfChance
-from speccore.decoding.drafters.drafter import Drafter, Target
+from speccore.decoding.drafters.drafter import Drafter, Target, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import Draft, TokenTree
 from speccore.models.transformer import Transformer
@@ -50,7 +50,7 @@ class EarlyExitDrafter(Drafter):
         start = cache.length
         tokens = [context[-1]]  # the root, which the cache does not hold yet
         laws = []
-        for _ in range(self.draft_length):
+        for _ in range(depth_left(self.draft_length, context, model.config)):
             given = torch.tensor([tokens[-1:]], device=cache.keys.device)
             features = model.features(given, cache=cache, layers=self.layers)[-1]
             laws.append(sampling.law(model.logits(features)[0, 0].double().cpu().numpy()))

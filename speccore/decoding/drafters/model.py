@@ -13,7 +13,7 @@ from rlcore.validation import Floats, check_count
 from speccore.decoding.acceptance import without_replacement
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.chain import ChainDrafter
-from speccore.decoding.drafters.drafter import Drafter, Target, check_draft_model
+from speccore.decoding.drafters.drafter import Drafter, Target, check_draft_model, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import ROOT, Draft, TokenTree
 from speccore.models.kv_cache import KVCache
@@ -32,6 +32,7 @@ class ModelReader:
         weight = model.norm.weight
         capacity = model.config.context + room
         self.model = model
+        self.config = model.config
         self.cache = KVCache(model.config, 1, capacity, dtype=weight.dtype, device=weight.device)
         self.tokens: list[int] = []
         """Those whose columns the cache holds."""
@@ -125,7 +126,8 @@ class ModelTreeDrafter(Drafter):
         laws = [sampling.law(scores[0])]
         tree = TokenTree([], [])
         level = [ROOT]
-        for depth, width in enumerate(self.widths, start=1):
+        deepest = depth_left(len(self.widths), context, self.model.config)
+        for depth, width in enumerate(self.widths[:deepest], start=1):
             tokens, parents = tree.tokens.tolist(), tree.parents.tolist()
             for node in level:
                 row = node + 1
@@ -138,7 +140,7 @@ class ModelTreeDrafter(Drafter):
                 parents += [node] * len(children)
             tree = TokenTree(tokens, parents)
             level = list(range(len(laws) - 1, len(tree)))
-            if depth < len(self.widths):
+            if depth < deepest:
                 positions = torch.full((len(level),), len(context) - 1 + depth)
                 mask = torch.from_numpy(tree.mask[1:, 1:][level])
                 scores += list(reader.extend(tokens[level[0] :], positions, mask))

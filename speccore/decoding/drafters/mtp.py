@@ -57,6 +57,7 @@ class ModulesReader:
         config = replace(heads.config, layers=1)
         weight = trunk.embedding.weight
         self.heads = heads
+        self.config = heads.config
         self.trunk = trunk
         self.caches = [
             KVCache(config, dtype=weight.dtype, device=weight.device) for _ in range(heads.count)
