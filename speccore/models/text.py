@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlcore.validation import check_count
+from rlcore.validation import check_count, check_number
+from speccore.models.kv_cache import KVCache
+from speccore.models.transformer import Transformer
 
 # Tests and data are no prose; the last two are packages of others, in whatever state.
 LEFT_OUT = {
@@ -156,3 +158,96 @@ def _windows(
         starts = torch.randint(len(text) - length, (batch, 1), generator=generator)
         window = text[starts + torch.arange(length + 1)].long()  # (B, T + 1)
         yield window[:, :-1], window[:, 1:]
+
+
+@torch.no_grad()
+def own_text(
+    model: Transformer,
+    starts: Tensor,
+    length: int,
+    *,
+    temperature: float = 1.0,
+    generator: torch.Generator,
+) -> Tensor:
+    """Texts that a model goes on with, drawn token by token from softmax(logits / temperature).
+
+    An end-of-text token is one like the others: another text follows it, as in the corpus.
+
+    Args:
+        model: what writes.
+        starts: (B, S) token ids, S >= 1.
+        length: tokens that follow each, >= 1; S + length is at most the model's context + 1, as
+            the last token is not read.
+        temperature: >= 0; 0 takes the most probable token.
+        generator: where the tokens come from.
+
+    Returns:
+        (B, S + length) int64, the starts and what follows.
+
+    Raises:
+        ValueError, TypeError: an argument outside what it takes.
+    """
+    _check_own(model, starts.shape[-1], length, temperature)
+    weight = model.norm.weight
+    cache = KVCache(model.config, len(starts), dtype=weight.dtype, device=weight.device)
+    pieces = [starts.long()]
+    for _ in range(length):
+        features = model.features(pieces[-1], cache=cache)[-1]
+        logits = model.logits(features[:, -1]).double()  # (B, V)
+        if temperature == 0:
+            pieces.append(logits.argmax(-1, keepdim=True))
+        else:
+            law = (logits / temperature).softmax(-1)
+            pieces.append(torch.multinomial(law, 1, generator=generator))
+    return torch.cat(pieces, 1)
+
+
+def own_batches(
+    model: Transformer,
+    text: Tensor,
+    *,
+    batch: int,
+    prompt: int,
+    length: int,
+    temperature: float = 1.0,
+    generator: torch.Generator,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """As ``batches``, but only a window's first tokens are the text's; the model writes the rest.
+
+    Self-distillation (Cai et al. 2024, section 2.3.2): so heads learn to guess what the model says
+    and not what the text does. A window takes ``length + 1 - prompt`` passes of the model.
+
+    Args:
+        model: what writes.
+        text: (N,) token ids.
+        batch: B, windows a batch.
+        prompt: S, tokens of a window that come from the text, from 1 to ``length``.
+        length: T, tokens a window, at most the model's context.
+        temperature: >= 0, see ``own_text``.
+        generator: where the windows' places and the tokens come from.
+
+    Yields:
+        (B, T) int64 inputs and (B, T) int64 targets.
+
+    Raises:
+        ValueError, TypeError: an argument outside what it takes.
+    """
+    if check_count("prompt", prompt) > check_count("length", length):
+        raise ValueError(f"prompt: takes at most length = {length} tokens, got {prompt}")
+    _check_own(model, prompt, length + 1 - prompt, temperature)
+    starts = batches(text, batch=batch, length=prompt, generator=generator)
+    windows = (
+        own_text(model, start, length + 1 - prompt, temperature=temperature, generator=generator)
+        for start, _ in starts
+    )
+    return ((window[:, :-1], window[:, 1:]) for window in windows)
+
+
+def _check_own(model: Transformer, start: int, length: int, temperature: float) -> None:
+    most = model.config.context + 1 - start
+    if check_count("length", length) > most:
+        raise ValueError(
+            f"length: takes at most context + 1 − start = {model.config.context} + 1 − {start} "
+            f"tokens, got {length}"
+        )
+    check_number("temperature", temperature, "a finite number >= 0", lambda t: 0 <= t < np.inf)

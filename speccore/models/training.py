@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from speccore.foundations.mixed_precision import (
     Precision,
     Step,
 )
-from speccore.models.heads import Heads, directions
+from speccore.models.heads import Heads, ParallelHeads, directions
 from speccore.models.transformer import Transformer
 
 Batch = tuple[Tensor, Tensor]
@@ -118,6 +119,7 @@ def heads_loss(
     """
     check_fraction("decay", decay, positive=True)
     tokens, targets = batch
+    trunk = _fixed(trunk)
     with torch.no_grad():
         features = trunk.features(tokens)[-1]
         embeddings = trunk.embedding(tokens)
@@ -127,6 +129,14 @@ def heads_loss(
         return _decayed(heads, trunk, features, embeddings, truth, decay)
 
     return loss
+
+
+def _fixed(trunk: Transformer) -> Transformer:
+    """The same weights, in the same memory, but without gradients, so that the heads alone learn.
+
+    Guesses go through the trunk's output head, and a gradient to them would end in it, too.
+    """
+    return copy.deepcopy(trunk, {id(weight): weight.detach() for weight in trunk.parameters()})
 
 
 def joint_loss(batch: Batch, *, weight: float, decay: float = 1.0) -> Loss:
@@ -196,6 +206,7 @@ def eagle_loss(
         seed: of the noise, together with the batch's tokens.
     """
     tokens, _ = batch
+    trunk = _fixed(trunk)
     generator = torch.Generator().manual_seed(seed + int(tokens.sum()))
     with torch.no_grad():
         features = trunk.features(tokens)[-1]
@@ -211,6 +222,51 @@ def eagle_loss(
         return regression + classification * F.cross_entropy(logits, law)
 
     return loss
+
+
+def sequential_backward(
+    model: WithHeads, batch: Batch, *, weight: float = 1.0, decay: float = 1.0
+) -> float:
+    """The gradients of ``joint_loss``, with the logits of one head in memory at a time.
+
+    Gloeckle et al. 2024, section 2 and figure 2. The trunk runs once. Then each head, that of the
+    next token first, runs forward and at once backward, as far as the features, where ∂L/∂f is
+    added up; a last pass takes the sum back through the trunk. All heads at once would keep a
+    (B, T, V) tensor each until the backward pass.
+
+    Args:
+        model: both parts are trained; gradients are added to ``grad`` of their weights.
+        batch: (B, T) tokens and (B, T) targets, each the token after.
+        weight, decay: as of ``joint_loss``.
+
+    Returns:
+        The loss.
+
+    Raises:
+        TypeError: heads that guess one after the other; they need each other's graph.
+    """
+    trunk, heads = model.trunk, model.heads
+    if not isinstance(heads, ParallelHeads):
+        raise TypeError(f"model: takes ParallelHeads on a trunk, got {type(heads).__name__}")
+    check_fraction("decay", decay, positive=True)
+    tokens, targets = batch
+    length = tokens.shape[1]
+    features = trunk.features(tokens)[-1]
+    leaf = features.detach().requires_grad_()
+
+    def backward(k: int) -> float:
+        if k == 0:
+            factor, logits = 1.0, trunk.logits(leaf)
+        else:
+            (guess,) = heads.parallel(leaf, slice(k - 1, k))[:, :, : length - k]
+            factor, logits = weight * decay**k, heads.logits(trunk, guess, k)
+        loss = factor * F.cross_entropy(logits.flatten(0, 1), targets[:, k:].flatten())
+        torch.autograd.backward(loss)
+        return float(loss.detach())  # what else was made is gone
+
+    total = sum(backward(k) for k in range(heads.count + 1))
+    torch.autograd.backward(features, leaf.grad)
+    return total
 
 
 class WithHeads(nn.Module):

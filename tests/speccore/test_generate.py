@@ -32,26 +32,7 @@ from speccore.decoding.tree import TokenTree
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.ngram import NGramModel
 from speccore.models.text import ByteTokenizer
-from speccore.models.transformer import Transformer, TransformerConfig
-
-
-def random_model(seed, vocab_size=3, layers=2, context=48, width=8):
-    """A model whose laws are far from uniform, in FP64, so that equal means equal."""
-    config = TransformerConfig(
-        vocab_size=vocab_size,
-        layers=layers,
-        width=width,
-        heads=2,
-        kv_heads=1,
-        hidden=12,
-        context=context,
-    )
-    model = Transformer(config, seed=seed).double()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator, dtype=weight.dtype) * 0.7)
-    return model
+from tests.speccore.random_models import random_model, with_noise
 
 
 def drafters(model):
@@ -88,16 +69,6 @@ def drafters(model):
         "EAGLE": EagleDrafter(with_noise(EagleHead(model.config)), 2),
         "EAGLE tree": EagleTreeDrafter(with_noise(EagleHead(model.config)), 2, width=2, nodes=4),
     }
-
-
-def with_noise(heads):
-    """Random weights, so that the guesses are not all those of the trunk."""
-    heads = heads.double()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in heads.parameters():
-            weight += 0.5 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
-    return heads
 
 
 DRAFTERS = tuple(drafters(random_model(0)))

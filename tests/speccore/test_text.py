@@ -1,4 +1,7 @@
-"""Bytes and corpus: the same on every call, split by file, and nothing that is not source."""
+"""Bytes and corpus: the same on every call, split by file, and nothing that is not source.
+
+And text that a model has written itself.
+"""
 
 import random
 import sysconfig
@@ -10,14 +13,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speccore.decoding.certificate import g_test
+from speccore.decoding.generate import generate
 from speccore.models import text
 from speccore.models.prompts import KINDS
 from speccore.models.text import (
     ByteTokenizer,
     batches,
     language_reference,
+    own_batches,
+    own_text,
     standard_library,
 )
+from speccore.models.training import train
+from tests.speccore.random_models import random_model
 
 TOKENIZER = ByteTokenizer()
 
@@ -145,3 +154,92 @@ def test_a_text_shorter_than_a_window_is_refused_at_once():
         batches(torch.zeros(8, dtype=torch.uint8), batch=1, length=8, generator=generator)
     with pytest.raises(ValueError, match="batch: takes a whole number >= 1, got 0"):
         batches(torch.zeros(9, dtype=torch.uint8), batch=0, length=8, generator=generator)
+
+
+# -- text of a model's own -------------------------------------------------------------------------
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_greedy_text_is_what_generate_says():
+    model = random_model(0, 11)
+    starts = torch.randint(11, (3, 4), generator=seeded(0))
+    found = own_text(model, starts, 12, temperature=0.0, generator=seeded(0))
+    assert found.shape == (3, 16) and found.dtype == torch.int64
+    assert torch.equal(found[:, :4], starts)
+    for row, start in zip(found.tolist(), starts.tolist(), strict=True):
+        assert tuple(row[4:]) == generate(model, start, max_new_tokens=12).tokens
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_a_models_own_text_follows_its_law(temperature):
+    # Two tests a temperature at a false-alarm rate of 1e-3 each: this fails once in 250 seeds.
+    model, start = random_model(0, 4), torch.tensor([[1, 2, 0]])
+    rows = own_text(model, start.repeat(4000, 1), 2, temperature=temperature, generator=seeded(1))
+    with torch.no_grad():
+        law = (model(start)[0, -1] / temperature).softmax(-1)
+        after = torch.cat((start.repeat(4, 1), torch.arange(4).unsqueeze(1)), 1)
+        second = law.unsqueeze(1) * (model(after)[:, -1] / temperature).softmax(-1)
+    counts = torch.zeros(4, 4).index_put_((rows[:, 3], rows[:, 4]), torch.ones(4000), True)
+    assert law.max() < 0.9
+    assert g_test(counts.sum(1).numpy(), law.numpy()).passes(1e-3)
+    assert g_test(counts.numpy(), second.numpy()).passes(1e-3)
+
+
+def test_the_generator_decides_a_models_own_text():
+    model = random_model(0, 11)
+    state = torch.random.get_rng_state()
+    one, same, other = (
+        own_text(model, torch.ones(4, 2).long(), 20, generator=seeded(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    assert len({tuple(row) for row in one.tolist()}) == 4, "each row has choices of its own"
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_windows_of_a_models_own_text_begin_with_the_text_given():
+    model = random_model(0, 11, context=16)
+    data = (torch.arange(40) % 11).to(torch.uint8)
+    settings = {"batch": 6, "length": 9, "generator": seeded(3)}
+    stream = own_batches(model, data, prompt=4, **settings)
+    for _ in range(3):
+        tokens, targets = next(stream)
+        assert tokens.shape == targets.shape == (6, 9)
+        assert torch.equal(tokens[:, 1:], targets[:, :-1])
+        assert torch.equal(tokens[:, 1:4], (tokens[:, :3] + 1) % 11)
+        assert not torch.equal(targets[:, 3:], (tokens[:, 3:] + 1) % 11)
+    greedy = own_batches(model, data, prompt=1, temperature=0.0, **settings)
+    tokens, targets = next(greedy)
+    assert torch.equal(model(tokens).argmax(-1), targets)
+    settings = {"batch": 2, "prompt": 2, "length": 9}
+    one, same = (
+        next(own_batches(model, data, **settings, generator=seeded(4)))[1] for _ in range(2)
+    )
+    assert torch.equal(one, same)
+
+
+def test_a_models_own_text_can_be_learnt_from():
+    model, student = random_model(0, 11, context=16), random_model(1, 11, context=16).float()
+    source = own_batches(model, torch.arange(11), batch=2, prompt=2, length=8, generator=seeded(0))
+    assert len(train(student, source, steps=3, learning_rate=0.01).losses) == 3
+
+
+def test_the_last_token_of_own_text_is_not_read():
+    model = random_model(0, 11, context=16)
+    assert own_text(model, torch.ones(2, 5).long(), 12, generator=seeded(0)).shape == (2, 17)
+    with pytest.raises(ValueError, match=r"length: takes at most .* 16 \+ 1 − 5 tokens, got 13"):
+        own_text(model, torch.ones(2, 5).long(), 13, generator=seeded(0))
+    settings = {"batch": 1, "generator": seeded(0)}
+    assert next(own_batches(model, torch.arange(11), prompt=1, length=16, **settings))[0].shape[1]
+    for change, message in (
+        ({"prompt": 0, "length": 4}, "prompt: takes a whole number >= 1, got 0"),
+        ({"prompt": 5, "length": 4}, "prompt: takes at most length = 4 tokens, got 5"),
+        ({"prompt": 1, "length": 17}, "length: takes at most context"),
+        ({"prompt": 2, "length": 4, "temperature": -1.0}, "temperature: takes a finite number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            own_batches(model, torch.arange(11), **change, **settings)
+    with pytest.raises(ValueError, match="length: takes a whole number >= 1, got 0"):
+        own_text(model, torch.ones(1, 1).long(), 0, generator=seeded(0))

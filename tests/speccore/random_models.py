@@ -1,0 +1,35 @@
+"""Models and heads of random weights, in FP64, so that equal means equal."""
+
+import torch
+
+from speccore.models.transformer import Transformer, TransformerConfig
+
+
+def random_model(seed, vocab_size=3, layers=2, context=48, width=8, **more):
+    """A model whose laws are far from uniform."""
+    config = TransformerConfig(
+        vocab_size=vocab_size,
+        layers=layers,
+        width=width,
+        heads=2,
+        kv_heads=1,
+        hidden=12,
+        context=context,
+        **more,
+    )
+    model = Transformer(config, seed=seed).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator, dtype=weight.dtype) * 0.7)
+    return model
+
+
+def with_noise(heads):
+    """Random weights, so that the guesses are not all those of the trunk."""
+    heads = heads.double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in heads.parameters():
+            weight += 0.5 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
+    return heads
