@@ -173,7 +173,7 @@ def acceptance_trade_off(
             color=COLOURS[2 * i % len(COLOURS)],
         )
     for name, place in points.items():
-        ax.annotate(name, place, xytext=(7, 5), textcoords="offset points", size=8)
+        ax.annotate(name, place, xytext=(7, -12), textcoords="offset points", size=8)
     if level is not None:
         ax.axhline(level, color="0.5", linewidth=1, linestyle=DASHES[2])
     ax.margins(x=0.22, y=0.15)

@@ -94,15 +94,15 @@ def test_a_judged_tree_says_what_the_target_gives_each_guess():
 
 
 def test_figures_draw_into_axes_that_they_are_given():
-    ax = Figure().add_subplot()
-    for drawn in (
-        plots.pair_law([[1.0]], ["a"], ["b"], ax=ax),
-        plots.tree_budget([1, 2], {}, ax=ax),
-        plots.typical_threshold({"a": (0.1, 0.3)}, ax=ax),
-        plots.acceptance_trade_off({"a": (1, 1)}, ax=ax),
-        plots.judged_tree(TokenTree([1], [-1]), ["a"], [0.5], ax=ax),
+    for draw in (
+        lambda ax: plots.pair_law([[1.0]], ["a"], ["b"], ax=ax),
+        lambda ax: plots.tree_budget([1, 2], {}, ax=ax),
+        lambda ax: plots.typical_threshold({"a": (0.1, 0.3)}, ax=ax),
+        lambda ax: plots.acceptance_trade_off({"a": (1, 1)}, ax=ax),
+        lambda ax: plots.judged_tree(TokenTree([1], [-1]), ["a"], [0.5], ax=ax),
     ):
-        assert drawn is ax
+        ax = Figure().add_subplot()
+        assert draw(ax) is ax
     assert plt.get_fignums() == []
     with pytest.raises(ValueError, match=r"law: takes shape \(1, 2\), got \(2, 2\)"):
         plots.pair_law(np.eye(2), ["a"], ["b", "c"])
