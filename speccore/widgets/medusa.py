@@ -139,7 +139,7 @@ def medusa_steps(trunk: Transformer | None = None, heads: ParallelHeads | None =
         draw,
         hint="Walk through the steps; percentages are what the target gives each guess. Then lower "
         "both thresholds: expect the lower path to grow through guesses that are possible, but not "
-        "the target's first choice. Raise both, and it shrinks to the greedy one.",
+        "the target's first choice. Raise both: what stays is what the target is fairly sure of.",
         alt="The tree of guesses of one step of a Medusa decode, drawn twice: above with the path "
         "that greedy verification keeps in green, below with the path of typical acceptance.",
         step=slider("step", 1, 1, len(steps), 1),
