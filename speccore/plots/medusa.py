@@ -172,8 +172,9 @@ def acceptance_trade_off(
             markersize=9,
             color=COLOURS[2 * i % len(COLOURS)],
         )
-    for name, place in points.items():
-        ax.annotate(name, place, xytext=(7, -12), textcoords="offset points", size=8)
+    for i, (name, place) in enumerate(points.items()):  # in turns, as neighbours may be close
+        offset, side = ((7, -12), "left") if i % 2 else ((-7, 5), "right")
+        ax.annotate(name, place, offset, textcoords="offset points", ha=side, size=8)
     if level is not None:
         ax.axhline(level, color="0.5", linewidth=1, linestyle=DASHES[2])
     ax.margins(x=0.22, y=0.15)
