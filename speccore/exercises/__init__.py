@@ -17,6 +17,7 @@ from speccore.exercises import (
     chapter_14,
     chapter_15,
     chapter_16,
+    chapter_17,
 )
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -28,6 +29,7 @@ EXERCISES: tuple[Exercise, ...] = (
     *chapter_14.EXERCISES,
     *chapter_15.EXERCISES,
     *chapter_16.EXERCISES,
+    *chapter_17.EXERCISES,
 )
 
 check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})

@@ -22,6 +22,13 @@ from speccore.plots.floating_point import (
     number_lines,
     ranges,
 )
+from speccore.plots.medusa import (
+    acceptance_trade_off,
+    judged_tree,
+    pair_law,
+    tree_budget,
+    typical_threshold,
+)
 from speccore.plots.memory_overlap import (
     memory_map,
     storage_bytes,
@@ -61,6 +68,7 @@ __all__ = [
     "acceptance_and_cost",
     "acceptance_curves",
     "acceptance_histogram",
+    "acceptance_trade_off",
     "bars_with_spread",
     "bit_patterns",
     "break_even",
@@ -75,12 +83,14 @@ __all__ = [
     "guessed_text",
     "histogram",
     "iterations",
+    "judged_tree",
     "log_curves",
     "magnitude_histogram",
     "memory_map",
     "next_token_law",
     "number_lines",
     "overlap",
+    "pair_law",
     "ranges",
     "roofline",
     "scale_trace",
@@ -92,6 +102,8 @@ __all__ = [
     "storage_bytes",
     "token_tree",
     "training_curves",
+    "tree_budget",
     "tree_mask",
+    "typical_threshold",
     "update_histogram",
 ]
