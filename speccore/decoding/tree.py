@@ -94,7 +94,7 @@ class TokenTree:
 
     def subtree(self, nodes: Sequence[int] | NDArray[np.int64]) -> TokenTree:
         """Some of the nodes, in increasing order, each with its parent."""
-        kept = np.asarray(nodes)
+        kept = _as_indices("nodes", nodes)
         place = np.full(len(self) + 1, ROOT)
         place[kept + 1] = np.arange(len(kept))
         return TokenTree(self.tokens[kept], place[self.parents[kept] + 1])
@@ -128,10 +128,10 @@ class TokenTree:
     @cached_property
     def depths(self) -> NDArray[np.int64]:
         """(n,) distance from the root, 1 for its children: what is added to the root's position."""
-        depths = np.zeros(len(self) + 1, dtype=np.int64)
-        for row, parent in enumerate(self.parents.tolist(), start=1):
-            depths[row] = depths[parent + 1] + 1
-        return _constant(depths[1:])
+        depths = [0]
+        for parent in self.parents.tolist():
+            depths.append(depths[parent + 1] + 1)
+        return _constant(np.array(depths[1:], dtype=np.int64))
 
     @cached_property
     def depth(self) -> int:
@@ -187,7 +187,7 @@ class Draft:
 
     def up_to(self, depth: int) -> Draft:
         """The draft without the nodes below a depth; a rule that is lossless stays so."""
-        if self.tree.depth <= depth:
+        if len(self.tree) <= depth or self.tree.depth <= depth:
             return self
         kept = np.flatnonzero(self.tree.depths <= depth)
         laws = None if self.laws is None else self.laws[[0, *(kept + 1)]]

@@ -17,6 +17,7 @@ from speccore.exercises import (
     chapter_14,
     chapter_15,
     chapter_16,
+    chapter_17,
     chapter_18,
 )
 
@@ -29,6 +30,7 @@ EXERCISES: tuple[Exercise, ...] = (
     *chapter_14.EXERCISES,
     *chapter_15.EXERCISES,
     *chapter_16.EXERCISES,
+    *chapter_17.EXERCISES,
     *chapter_18.EXERCISES,
 )
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rlcore.validation import check_count
@@ -66,6 +67,7 @@ class KVCache:
         self._so_far: Layers = []
         self._new: Layers = []
         self._place: tuple[Tensor, slice, Tensor]
+        self._chains: dict[int, Tensor] = {}
 
     def _hold(self, columns: Tensor) -> None:
         self._columns = columns
@@ -253,9 +255,11 @@ class KVCache:
             is None, where the plain causal mask is meant.
         """
         longest, device = max(self._lengths), self.keys.device
-        if mask is None:
-            if not self._ragged and (count == 1 or not longest):
+        if mask is None and not self._ragged:
+            if count == 1 or not longest:
                 return None
+            return self._chain(count)[:, self.capacity - longest :]
+        if mask is None:
             mask = torch.ones(count, count, dtype=torch.bool, device=device).tril()
         stated = mask.shape[-1]
         if self._ragged:
@@ -271,6 +275,15 @@ class KVCache:
         added = torch.zeros(visible.shape, dtype=self.keys.dtype, device=device)
         added.masked_fill_(~visible, -torch.inf)
         return added if added.dim() == 2 else added.unsqueeze(1)  # the same for all heads
+
+    def _chain(self, count: int) -> Tensor:
+        """(T, capacity + T), of which the last length + T columns are the mask of T tokens in a
+        row, whatever the length; made once, as so small a thing takes as long as a large one."""
+        if count not in self._chains:
+            with torch.inference_mode(False):
+                later = self.keys.new_full((count, count), -torch.inf).triu(1)
+                self._chains[count] = F.pad(later, (self.capacity, 0))
+        return self._chains[count]
 
     @property
     def _ragged(self) -> bool:

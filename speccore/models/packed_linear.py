@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from speccore.models.heads import Heads, NextFeatures
 from speccore.models.transformer import Attention, Block, FeedForward, Rotation, Transformer, rotate
 
-WORTH_PACKING = 2**17
-"""A call of oneDNN takes some 12 µs longer than an ordinary one: smaller matrices never win it
-back."""
+WORTH_PACKING = 100_000
+"""Numbers of a matrix. A call of oneDNN takes some 12 µs longer than an ordinary one: smaller
+matrices never win it back."""
 
 
 class PackedLinear:

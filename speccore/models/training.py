@@ -116,6 +116,9 @@ def heads_loss(
         distil: whether a guess is compared with the law that the trunk has where it has read so
             far (then it learns what will be accepted, whatever the text says), or with the text's
             token.
+
+    Raises:
+        TypeError, ValueError: another decay; when it is called, windows of too few tokens.
     """
     check_fraction("decay", decay, positive=True)
     tokens, targets = batch
@@ -139,6 +142,15 @@ def _fixed(trunk: Transformer) -> Transformer:
     return copy.deepcopy(trunk, {id(weight): weight.detach() for weight in trunk.parameters()})
 
 
+def _check_window(features: Tensor, heads: Heads) -> None:
+    """Each head has something to guess."""
+    if features.shape[1] <= heads.count:
+        raise ValueError(
+            f"batch: takes windows of more than {heads.count} tokens, one a head, "
+            f"got {features.shape[1]}"
+        )
+
+
 def joint_loss(batch: Batch, *, weight: float, decay: float = 1.0) -> Loss:
     """The trunk's own loss + weight · Σ_k decay^k · the loss of guess k, as a function of both.
 
@@ -154,6 +166,9 @@ def joint_loss(batch: Batch, *, weight: float, decay: float = 1.0) -> Loss:
         batch: (B, T) tokens and (B, T) targets, each the token after.
         weight: of the heads' part, >= 0.
         decay: in (0, 1].
+
+    Raises:
+        TypeError, ValueError: as ``heads_loss``.
     """
     check_fraction("decay", decay, positive=True)
     tokens, targets = batch
@@ -176,6 +191,7 @@ def _decayed(
     truth: Tensor,
     decay: float,
 ) -> Tensor:
+    _check_window(features, heads)
     losses = [
         decay**k
         * F.cross_entropy(heads.logits(trunk, guess, k).flatten(0, 1), truth[:, k:].flatten(0, 1))
@@ -216,6 +232,7 @@ def eagle_loss(
         shaken = true + noise * (torch.rand(true.shape, generator=generator) - 0.5)
 
     def loss(head: Any) -> Tensor:
+        _check_window(features, head)
         (guess,) = head.guesses(shaken, embeddings)
         regression = F.smooth_l1_loss(directions(guess), true[:, 1:])
         logits = head.logits(trunk, guess, 1).flatten(0, 1)
@@ -244,6 +261,7 @@ def sequential_backward(
 
     Raises:
         TypeError: heads that guess one after the other; they need each other's graph.
+        ValueError: another decay, windows of too few tokens.
     """
     trunk, heads = model.trunk, model.heads
     if not isinstance(heads, ParallelHeads):
@@ -252,6 +270,7 @@ def sequential_backward(
     tokens, targets = batch
     length = tokens.shape[1]
     features = trunk.features(tokens)[-1]
+    _check_window(features, heads)
     leaf = features.detach().requires_grad_()
 
     def backward(k: int) -> float:
@@ -495,6 +514,7 @@ def guess_accuracy(
     for _ in range(count):
         tokens, _ = next(batches)
         features = trunk.features(tokens)[-1]
+        _check_window(features, heads)
         truth = trunk.logits(features).argmax(-1, keepdim=True)
         for k, guess in enumerate(heads.guesses(features, trunk.embedding(tokens)), start=1):
             candidates = heads.logits(trunk, guess, k).topk(best).indices

@@ -22,7 +22,7 @@ from rlcore.validation import check_count, check_positive
 
 if TYPE_CHECKING:
     from speccore.models.kv_cache import KVCache
-    from speccore.models.text import ByteTokenizer
+    from speccore.models.text import ByteTokenizer, SubwordTokenizer
 
 Extend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(B, K, T, D) new keys and values → those and all before, from a cache."""
@@ -101,7 +101,7 @@ class Transformer(nn.Module):
         tokenizer: what turns text into the model's token ids, for a model that has been loaded.
     """
 
-    tokenizer: ByteTokenizer | None = None
+    tokenizer: ByteTokenizer | SubwordTokenizer | None = None
 
     def __init__(self, config: TransformerConfig, *, seed: int = 0) -> None:
         super().__init__()

@@ -30,6 +30,13 @@ from speccore.plots.heads import (
     guess_inputs,
     text_table,
 )
+from speccore.plots.medusa import (
+    acceptance_trade_off,
+    judged_tree,
+    pair_law,
+    tree_budget,
+    typical_threshold,
+)
 from speccore.plots.memory_overlap import (
     memory_map,
     storage_bytes,
@@ -69,6 +76,7 @@ __all__ = [
     "acceptance_and_cost",
     "acceptance_curves",
     "acceptance_histogram",
+    "acceptance_trade_off",
     "bars_with_spread",
     "bit_patterns",
     "break_even",
@@ -88,12 +96,14 @@ __all__ = [
     "guessed_text",
     "histogram",
     "iterations",
+    "judged_tree",
     "log_curves",
     "magnitude_histogram",
     "memory_map",
     "next_token_law",
     "number_lines",
     "overlap",
+    "pair_law",
     "ranges",
     "roofline",
     "scale_trace",
@@ -106,6 +116,8 @@ __all__ = [
     "text_table",
     "token_tree",
     "training_curves",
+    "tree_budget",
     "tree_mask",
+    "typical_threshold",
     "update_histogram",
 ]

@@ -4,6 +4,7 @@ from speccore.widgets.decoding import next_token
 from speccore.widgets.drafters import who_guessed
 from speccore.widgets.floating_point import bit_explorer
 from speccore.widgets.heads import what_flows_where
+from speccore.widgets.medusa import medusa_steps
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
 from speccore.widgets.modules import dropout_switch
@@ -19,6 +20,7 @@ __all__ = [
     "draft_value",
     "dropout_switch",
     "loss_scale",
+    "medusa_steps",
     "memory_overlap",
     "next_token",
     "tree_builder",

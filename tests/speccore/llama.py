@@ -1,29 +1,8 @@
 """Our models as Llamas of Transformers, which are the truth about logits and the rival in speed."""
 
-import re
-
 import transformers
 
-# Our name of a weight → that of Transformers' Llama, in this order.
-NAMES = {
-    "embedding": "model.embed_tokens",
-    "blocks": "model.layers",
-    "attention_norm": "input_layernorm",
-    "attention.query": "self_attn.q_proj",
-    "attention.key": "self_attn.k_proj",
-    "attention.value": "self_attn.v_proj",
-    "attention.output": "self_attn.o_proj",
-    "feed_forward_norm": "post_attention_layernorm",
-    "feed_forward.gate": "mlp.gate_proj",
-    "feed_forward.up": "mlp.up_proj",
-    "feed_forward.down": "mlp.down_proj",
-}
-
-
-def llama_name(name):
-    for ours, theirs in NAMES.items():
-        name = re.sub(rf"(^|\.){re.escape(ours)}\.", rf"\1{theirs}.", name)
-    return {"norm.weight": "model.norm.weight", "head.weight": "lm_head.weight"}.get(name, name)
+from speccore.models.llama import llama_name
 
 
 def as_llama(model):

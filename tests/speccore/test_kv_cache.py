@@ -351,12 +351,22 @@ def test_no_step_allocates_in_proportion_to_the_context(make):
     config = replace(CONFIG, context=4096)
     model = make(lively(config))
     # The attention works on blocks of at most 512 columns: shorter caches have smaller ones.
-    short, long = (allocated(model, config, length, 1) for length in (600, 4000))
-    assert short == long
-    # Several tokens need a mask: booleans, their negation and the FP32 that is added.
-    for count in (2, 5):
-        short, long = (allocated(model, config, n, count, keep=[0]) for n in (600, 4000))
-        assert long - short == count * (4000 - 600) * (1 + 1 + 4)
+    for count, keep in ((1, None), (2, [0]), (5, [0])):
+        short, long = (allocated(model, config, n, count, keep) for n in (600, 4000))
+        assert short == long
+
+
+def test_the_mask_of_a_chain_is_made_once():
+    cache = KVCache(CONFIG)
+    MODEL(tokens_of(length=4), cache=cache)
+    first = cache.mask(3, None)
+    MODEL(tokens_of(length=5), cache=cache)
+    second = cache.mask(3, None)
+    assert first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
+    for mask, length in ((first, 4), (second, 9)):
+        columns, rows = torch.arange(length + 3), torch.arange(length, length + 3)
+        expected = torch.where(columns <= rows[:, None], 0.0, -torch.inf)
+        assert torch.equal(mask, expected)
 
 
 def test_passes_read_and_write_the_memory_that_was_allocated_first():

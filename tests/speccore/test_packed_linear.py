@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +13,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from speccore.models import packed_linear
+from speccore.models.heads import (
+    BlockwiseHeads,
+    EagleHead,
+    MedusaHeads,
+    MTPHeads,
+    MTPModules,
+    ParallelHeads,
+)
 from speccore.models.kv_cache import KVCache
 from speccore.models.packed_linear import WORTH_PACKING, PackedLinear, onednn_packs, packed
 from speccore.models.transformer import Transformer, TransformerConfig
@@ -19,6 +28,15 @@ from speccore.models.transformer import Transformer, TransformerConfig
 CONFIG = TransformerConfig(
     vocab_size=700, layers=2, width=192, heads=6, kv_heads=2, hidden=704, context=32
 )
+HEADS = {
+    "Medusa": partial(MedusaHeads, count=2),
+    "Medusa, own output": partial(MedusaHeads, count=2, own_output=True),
+    "blockwise": partial(BlockwiseHeads, count=2),
+    "MTP heads": partial(MTPHeads, count=2),
+    "MTP modules": partial(MTPModules, count=2),
+    "EAGLE": EagleHead,
+    "EAGLE, tokens only": partial(EagleHead, reads_features=False),
+}
 SIZES = [(40, 24), (24, 40), (512, 260), (260, 512), (700, 192), (1, 30)]  # the middle two packed
 
 
@@ -109,6 +127,31 @@ def test_a_packed_model_has_the_same_logits(kv_heads, tied, either):
     assert all(torch.equal(each, state[name]) for name, each in model.state_dict().items())
     assert not any(weight.requires_grad for weight in twin.parameters())
     assert all(weight.requires_grad for weight in model.parameters())
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_packed_heads_guess_the_same(name, either):
+    trunk, heads = Transformer(CONFIG), HEADS[name](CONFIG)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for weight in (*trunk.parameters(), *heads.parameters()):
+            weight += 0.02 * torch.randn(weight.shape, generator=generator)
+    twin = packed(heads)
+    tokens = torch.randint(700, (1, 20), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        given = trunk.features(tokens)[-1], trunk.embedding(tokens)
+        pairs = zip(heads.guesses(*given), twin.guesses(*given), strict=True)
+        for k, (expected, found) in enumerate(pairs, start=1):
+            assert expected.std() > 0.05
+            assert torch.allclose(found, expected, rtol=0, atol=1e-5)
+            logits = heads.logits(trunk, expected, k)
+            assert torch.allclose(twin.logits(packed(trunk), found, k), logits, rtol=0, atol=1e-4)
+        if isinstance(heads, ParallelHeads):
+            one, other = heads.reader(), twin.reader()
+            for piece in given[0].split((9, 1, 6, 4), dim=1):
+                assert torch.allclose(other(piece), one(piece), rtol=0, atol=1e-5)
+    assert not any(weight.requires_grad for weight in twin.parameters())
+    assert all(weight.requires_grad for weight in heads.parameters())
 
 
 def test_packing_leaves_the_global_stream_of_random_numbers_alone():

@@ -11,8 +11,17 @@ import torch
 import speccore
 from rlcore.checkpoint import load_arrays, save_arrays
 from speccore.models import train_course_models
+from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.packed_linear import packed
-from speccore.models.pretrained import available, load, model_card, save
+from speccore.models.pretrained import (
+    available,
+    load,
+    load_heads,
+    model_card,
+    save,
+    save_heads,
+    weights_sha256,
+)
 from speccore.models.text import ByteTokenizer, standard_library
 from speccore.models.train_course_models import Recipe, train_model
 from speccore.models.training import evaluate
@@ -120,6 +129,111 @@ def test_what_is_shipped_loads():
         model, card = speccore.load(name), model_card(name)
         assert {"seed", "steps", "text_sha256", "training_loss", "validation_loss"} <= set(card)
         assert torch.isfinite(model(torch.tensor([model.tokenizer.encode("def f():")]))).all()
+
+
+# -- heads -----------------------------------------------------------------------------------------
+
+HEADS = {
+    "Medusa": partial(MedusaHeads, count=2),
+    "Medusa, own output": partial(MedusaHeads, count=2, own_output=True, seed=5),
+    "blockwise": partial(BlockwiseHeads, count=3, seed=2),
+    "MTP heads": partial(MTPHeads, count=2, seed=3),
+    "MTP modules": partial(MTPModules, count=3),
+    "EAGLE": partial(EagleHead, seed=4),
+    "EAGLE, tokens only": partial(EagleHead, reads_features=False),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_loaded_heads_are_the_saved_ones_rounded_to_fp16(name, tiny, tmp_path):
+    heads, trunk = HEADS[name](CONFIG), load("tiny", folder=tmp_path)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for weight in heads.parameters():
+            weight += torch.randn(weight.shape, generator=generator)
+    save_heads(heads, "heads", {"source": "here"}, folder=tmp_path, trunk=trunk)
+    assert available(folder=tmp_path) == ("heads", "tiny")
+    loaded, card = load_heads("heads", trunk, folder=tmp_path), model_card("heads", folder=tmp_path)
+    assert type(loaded) is type(heads)
+    assert loaded.config == heads.config and loaded.settings == heads.settings
+    assert card["heads"] == type(heads).__name__ and card["source"] == "here"
+    assert card["trunk_sha256"] == weights_sha256(trunk)
+    for key, weight in heads.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], weight.half().float())
+    tokens = torch.arange(8).unsqueeze(0)
+    given = trunk.features(tokens)[-1], trunk.embedding(tokens)
+    rounded = heads.half().float().guesses(*given)
+    assert all(map(torch.equal, loaded.guesses(*given), rounded))
+
+
+def test_heads_are_loaded_for_their_own_trunk_only(tiny, tmp_path):
+    trunk, heads = load("tiny", folder=tmp_path), MedusaHeads(CONFIG, 2)
+    save_heads(heads, "heads", {}, folder=tmp_path, trunk=trunk)
+    other = Transformer(CONFIG, seed=1)
+    hashes = f"{weights_sha256(trunk)[:12]}…, got {weights_sha256(other)[:12]}…"
+    with pytest.raises(ValueError, match=f"trunk: takes the model for which heads .* {hashes}"):
+        load_heads("heads", other, folder=tmp_path)
+    with torch.no_grad():
+        trunk.blocks[1].feed_forward.down.weight[0, 0] += 2.0**-20
+    with pytest.raises(ValueError, match="trunk: takes the model for which heads were trained"):
+        load_heads("heads", trunk, folder=tmp_path)
+    for run in (
+        lambda: load_heads("heads", packed(trunk), folder=tmp_path),
+        lambda: save_heads(heads, "more", {}, folder=tmp_path, trunk=packed(trunk)),
+    ):
+        with pytest.raises(TypeError, match="trunk: takes a model that is not packed"):
+            run()
+
+
+def test_a_hash_is_that_of_all_weights_and_their_names():
+    model = Transformer(CONFIG, seed=1)
+    assert weights_sha256(model) == weights_sha256(Transformer(CONFIG, seed=1))
+    assert weights_sha256(model) == weights_sha256(Transformer(CONFIG, seed=1).double())
+    assert len({weights_sha256(Transformer(CONFIG, seed=seed)) for seed in range(3)}) == 3
+
+
+def test_a_model_is_no_heads_and_heads_are_no_model(tiny, tmp_path):
+    save_heads(MedusaHeads(CONFIG, 2), "heads", {}, folder=tmp_path, trunk=tiny)
+    with pytest.raises(ValueError, match=r"name: takes a model, heads are heads .*load_heads"):
+        load("heads", folder=tmp_path)
+    with pytest.raises(ValueError, match=r"name: takes heads, tiny .* use load for a model"):
+        load_heads("tiny", tiny, folder=tmp_path)
+    with pytest.raises(ValueError, match="name: takes one of heads, tiny; got 'other'"):
+        load_heads("other", tiny, folder=tmp_path)
+
+
+def test_damaged_heads_are_refused(tiny, tmp_path):
+    path = save_heads(MTPHeads(CONFIG, 1), "heads", {}, folder=tmp_path, trunk=tiny)
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    for place in (whole.index(b"MTPHeads"), whole.index(b"trunk_sha256") + 20, 8 + header):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(bytes(damaged))
+        with pytest.raises(ValueError, match=r"name: takes .* damaged"):
+            load_heads("heads", tiny, folder=tmp_path)
+    arrays, metadata = load_arrays(tmp_path / "tiny.safetensors")
+    path.write_bytes(whole)
+    _, metadata = load_arrays(path)
+    kept = {key: text for key, text in metadata.items() if key != "sha256"}
+    save_arrays(path, arrays, kept)
+    with pytest.raises(ValueError, match="name: heads are no heads that this version can build"):
+        load_heads("heads", tiny, folder=tmp_path)
+
+
+def test_heads_that_cannot_be_loaded_again_are_not_saved(tiny, tmp_path):
+    heads = MedusaHeads(CONFIG, 2)
+    with torch.no_grad():
+        heads.maps[0, 0, 0] = 7e4
+    with pytest.raises(ValueError, match="finite in FP16, got others in maps"):
+        save_heads(heads, "heads", {}, folder=tmp_path, trunk=tiny)
+    twin = packed(MTPHeads(CONFIG, 1))
+    with pytest.raises(TypeError, match="heads: takes some that are not packed"):
+        save_heads(twin, "heads", {}, folder=tmp_path, trunk=tiny)
+    assert available(folder=tmp_path) == ("tiny",)
+
+
+# -- recipes ---------------------------------------------------------------------------------------
 
 
 def test_training_ends_in_a_model_whose_card_says_how_it_was_made(tmp_path, monkeypatch):

@@ -158,6 +158,28 @@ def test_a_decay_outside_0_to_1_is_refused(decay):
         sequential_backward(WithHeads(trunk, heads), random_batch(11), decay=decay)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_window_without_a_place_for_every_head_is_refused(name):
+    """Its loss would be the mean of nothing."""
+    trunk, heads = pair(name)
+    short, model = random_batch(11, length=heads.count), WithHeads(trunk, heads)
+    message = f"batch: takes windows of more than {heads.count} tokens, one a head, got"
+    runs = [
+        lambda: heads_loss(short, trunk=trunk)(heads),
+        lambda: joint_loss(short, weight=1.0)(model),
+        lambda: guess_accuracy(heads, trunk, iter([short]), count=1),
+    ]
+    if name == "EAGLE":
+        runs.append(lambda: eagle_loss(short, trunk=trunk)(heads))
+    if name in PARALLEL:
+        runs.append(lambda: sequential_backward(model, short))
+    for run in runs:
+        with pytest.raises(ValueError, match=message):
+            run()
+    longer = random_batch(11, length=heads.count + 1)
+    assert torch.isfinite(heads_loss(longer, trunk=trunk)(heads))
+
+
 # -- what is trained, and what stays ---------------------------------------------------------------
 
 

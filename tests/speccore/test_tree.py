@@ -1,5 +1,6 @@
 """Trees against brute force over their parents."""
 
+import itertools
 import re
 
 import numpy as np
@@ -65,6 +66,52 @@ def test_shared_prefixes_are_merged(sequences):
     prefixes = {tuple(s[:length]) for s in sequences for length in range(1, len(s) + 1)}
     spelled = [tuple(tree.tokens[list(tree.path_to(node))].tolist()) for node in range(len(tree))]
     assert len(spelled) == len(prefixes) and set(spelled) == prefixes
+
+
+@given(st.lists(st.integers(1, 3), max_size=4))
+def test_a_product_holds_all_combinations_of_choices(widths):
+    tree = TokenTree.product(widths)
+    spelled = [tuple(tree.tokens[list(tree.path_to(node))].tolist()) for node in range(len(tree))]
+    combinations = [
+        path
+        for depth in range(1, len(widths) + 1)
+        for path in itertools.product(*map(range, widths[:depth]))
+    ]
+    assert sorted(spelled) == sorted(combinations)
+    for node in range(-1, len(tree)):
+        children = tree.children(node)
+        assert tree.tokens[list(children)].tolist() == list(range(len(children)))
+
+
+@given(trees(), st.data())
+def test_a_relabelled_tree_has_other_tokens_on_the_same_shape(tree, data):
+    size = len(tree)
+    if data.draw(st.booleans()):
+        assert tree.mask.shape == (size + 1, size + 1)  # so that it is there to be taken over
+    before = tree.tokens.tolist()
+    tokens = data.draw(st.lists(st.integers(0, 9), min_size=size, max_size=size))
+    other, fresh = tree.relabelled(tokens), TokenTree(tokens, tree.parents)
+    assert other.tokens.tolist() == tokens and tree.tokens.tolist() == before
+    assert (other.mask == fresh.mask).all() and (other.depths == fresh.depths).all()
+    for node in range(-1, size):
+        assert other.children(node) == tree.children(node)
+        assert [other.child(node, token) for token in range(10)] == [
+            fresh.child(node, token) for token in range(10)
+        ]
+    with pytest.raises(ValueError, match=f"tokens: takes {size} of them, got {size + 1}"):
+        tree.relabelled([*tokens, 0])
+
+
+@given(trees(), st.data())
+def test_a_subtree_keeps_the_paths_of_its_nodes(tree, data):
+    chosen = data.draw(st.sets(st.integers(0, max(0, len(tree) - 1)))) if len(tree) else set()
+    kept = sorted({node for each in chosen for node in tree.path_to(each)})
+    part = tree.subtree(kept)
+    assert part.tokens.tolist() == tree.tokens[kept].tolist()
+    for node, old in enumerate(kept):
+        assert [kept[each] for each in part.path_to(node)] == list(tree.path_to(old))
+    rows = [0, *(node + 1 for node in kept)]
+    assert (part.mask == tree.mask[np.ix_(rows, rows)]).all()
 
 
 def test_a_chain_is_a_tree_with_one_branch():

@@ -77,16 +77,19 @@ class ChainDrafter(Drafter):
             return NO_DRAFT
         length = depth_left(self.draft_length, context, reader.config)
         tokens: list[int] = []
-        laws = [sampling.law(logits)]
-        while len(tokens) < length and self._is_confident(logits, sampling):
-            tokens.append(chance.draw(laws[-1]))
-            if len(tokens) < length:
+        laws = np.zeros((length + 1, len(logits)))
+        for law in laws[:-1]:  # the one after the last guess is never read
+            if tokens:
                 logits = reader.extend(tokens[-1:])[0]
-            laws.append(sampling.law(logits))  # after the last guess: never read
-        return Draft(TokenTree.chain(tokens), np.stack(laws))
+            law[:] = sampling.law(logits)
+            if not self._is_confident(logits, law, sampling):
+                break
+            tokens.append(chance.draw(law))
+        return Draft(TokenTree.chain(tokens), laws[: len(tokens) + 1])
 
-    def _is_confident(self, logits: Floats, sampling: Sampling) -> bool:
+    def _is_confident(self, logits: Floats, law: Floats, sampling: Sampling) -> bool:
         if self.least_confidence == 0.0:
             return True
-        how = Sampling() if sampling.temperature == 0 else sampling
-        return bool(how.law(logits).max() >= self.least_confidence)
+        if sampling.temperature == 0:
+            law = Sampling().law(logits)
+        return bool(law.max() >= self.least_confidence)

@@ -1,0 +1,154 @@
+"""Real models out of folders: what Transformers saves for a model of Llama's architecture."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from speccore.models.text import SubwordTokenizer
+from speccore.models.transformer import Transformer, TransformerConfig
+
+# Our name of a weight → that of Transformers' Llama, in this order.
+NAMES = {
+    "embedding": "model.embed_tokens",
+    "blocks": "model.layers",
+    "attention_norm": "input_layernorm",
+    "attention.query": "self_attn.q_proj",
+    "attention.key": "self_attn.k_proj",
+    "attention.value": "self_attn.v_proj",
+    "attention.output": "self_attn.o_proj",
+    "feed_forward_norm": "post_attention_layernorm",
+    "feed_forward.gate": "mlp.gate_proj",
+    "feed_forward.up": "mlp.up_proj",
+    "feed_forward.down": "mlp.down_proj",
+}
+# What the settings of config.json must be, where they are there: our model has nothing else.
+ONLY: dict[str, tuple[Any, ...]] = {
+    "model_type": ("llama",),
+    "hidden_act": ("silu",),
+    "attention_bias": (False, None),
+    "mlp_bias": (False, None),
+    "rope_scaling": (None,),
+}
+
+
+def llama_name(name: str) -> str:
+    """What Transformers calls one of our weights."""
+    for ours, theirs in NAMES.items():
+        name = re.sub(rf"(^|\.){re.escape(ours)}\.", rf"\1{theirs}.", name)
+    return {"norm.weight": "model.norm.weight", "head.weight": "lm_head.weight"}.get(name, name)
+
+
+def load_folder(folder: str | Path, *, context: int | None = None) -> Transformer:
+    """A Llama that Transformers' ``save_pretrained`` has written, in FP32.
+
+    Its ``tokenizer`` is read from ``tokenizer.json``; without that file it has none.
+
+    Args:
+        folder: with ``config.json`` and ``model.safetensors``, or the parts of the latter and
+            their index.
+        context: the longest sequence, up to that of the model, which is taken if None. A shorter
+            one takes less memory.
+
+    Raises:
+        ModuleNotFoundError: there is a tokenizer, and the library ``tokenizers`` is missing.
+        ValueError: files that are missing or damaged, another architecture than Llama's.
+    """
+    here = Path(folder)
+    settings = _json(here, "config.json")
+    config = _config(settings, context)
+    with torch.device("meta"):  # no memory for weights that are about to be replaced
+        model = Transformer(config)
+    found = _weights(here)
+    try:
+        state = {name: found[llama_name(name)].float() for name in model.state_dict()}
+        model.load_state_dict(state, assign=True)
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"folder: the weights in {here} are not those of a Llama: {error}"
+        ) from None
+    model.tokenizer = _tokenizer(here, settings)
+    return model.requires_grad_(False)
+
+
+def _config(settings: dict[str, Any], context: int | None) -> TransformerConfig:
+    rope = settings.get("rope_parameters") or {}
+    stated = {**settings, "rope_scaling": settings.get("rope_scaling") or _scaling(rope)}
+    for name, allowed in ONLY.items():
+        if stated.get(name, allowed[0]) not in allowed:
+            raise ValueError(
+                f"folder: takes a model with {name} = {allowed[0]!r}, got {stated[name]!r}"
+            )
+    most = settings["max_position_embeddings"]
+    if context is not None and context > most:
+        raise ValueError(f"context: takes at most {most} with this model, got {context}")
+    width, heads = settings["hidden_size"], settings["num_attention_heads"]
+    if settings.get("head_dim") not in (None, width // heads):
+        raise ValueError(
+            f"folder: takes heads of hidden_size / num_attention_heads = {width // heads} "
+            f"numbers, got head_dim = {settings['head_dim']}"
+        )
+    return TransformerConfig(
+        vocab_size=settings["vocab_size"],
+        layers=settings["num_hidden_layers"],
+        width=width,
+        heads=heads,
+        kv_heads=settings.get("num_key_value_heads") or heads,
+        hidden=settings["intermediate_size"],
+        context=context or most,
+        rope_theta=rope.get("rope_theta") or settings.get("rope_theta") or 10_000.0,
+        norm_eps=settings["rms_norm_eps"],
+        tied=settings.get("tie_word_embeddings", False),
+    )
+
+
+def _scaling(rope: dict[str, Any]) -> str | None:
+    kind: str | None = rope.get("rope_type")
+    return None if kind == "default" else kind
+
+
+def _weights(here: Path) -> dict[str, Tensor]:
+    if (here / "model.safetensors").exists():
+        parts = ["model.safetensors"]
+    else:
+        index = _json(here, "model.safetensors.index.json")
+        parts = sorted(set(index["weight_map"].values()))
+    weights: dict[str, Tensor] = {}
+    for part in parts:
+        try:
+            weights |= load_file(here / part)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"folder: {here / part} is damaged or missing: {error}") from None
+    return weights
+
+
+def _tokenizer(here: Path, settings: dict[str, Any]) -> SubwordTokenizer | None:
+    if not (here / "tokenizer.json").exists():
+        return None
+    from tokenizers import Tokenizer  # an extra
+
+    more = _json(here, "tokenizer_config.json") if (here / "tokenizer_config.json").exists() else {}
+    template = here / "chat_template.jinja"
+    ends = settings.get("eos_token_id")
+    return SubwordTokenizer(
+        Tokenizer.from_file(str(here / "tokenizer.json")),
+        end_of_text=ends[0] if isinstance(ends, list) else ends,
+        chat_template=(
+            template.read_text(encoding="utf-8") if template.exists() else more.get("chat_template")
+        ),
+    )
+
+
+def _json(here: Path, name: str) -> dict[str, Any]:
+    try:
+        read: dict[str, Any] = json.loads((here / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"folder: takes one with {name}, {here} has none: {error}") from None
+    return read
