@@ -278,11 +278,18 @@ def _steps(
                 cache.keep(path, start=before[row] + 1, row=row)
                 text.commit(verdicts[row], ends)
                 if text.drafter.needs_features:
-                    text.features = features[row : row + 1, [0, *(node + 1 for node in path)]]
+                    text.features = _of_path(features[row : row + 1], path)
             else:
                 cache.keep((), start=before[row], row=row)
         watch.lap("cache")
         yield watch.seconds
+
+
+def _of_path(features: Tensor, path: tuple[int, ...]) -> Tensor:
+    """(1, m, C): those of the root and of the nodes of a path."""
+    if path == tuple(range(len(path))):  # next to each other: no copy
+        return features[:, : len(path) + 1]
+    return features[:, [0, *(node + 1 for node in path)]]
 
 
 @torch.inference_mode()

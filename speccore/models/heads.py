@@ -323,16 +323,24 @@ class EagleHead(Heads):
 
     Args:
         config: of the trunk; the block is like its own.
+        hidden: F of the block, the trunk's if None: a guess costs a pass of the head, and most of
+            a block's weights are in its feed-forward layer.
         reads_features: False for a head that sees the tokens only, to compare.
     """
 
     def __init__(
-        self, config: TransformerConfig, *, reads_features: bool = True, seed: int = 0
+        self,
+        config: TransformerConfig,
+        *,
+        hidden: int | None = None,
+        reads_features: bool = True,
+        seed: int = 0,
     ) -> None:
         super().__init__(config, 1, seed=seed)
-        self.settings = {"seed": seed, "reads_features": reads_features}
+        self.settings = {"seed": seed, "hidden": hidden, "reads_features": reads_features}
+        block = replace(config, hidden=config.hidden if hidden is None else hidden)
         with torch.random.fork_rng(devices=[]):
-            self.step = NextFeatures(config, norms=False, reads_features=reads_features)
+            self.step = NextFeatures(block, norms=False, reads_features=reads_features)
         self._draw(seed)
 
     def guesses(self, features: Tensor, embeddings: Tensor) -> list[Tensor]:
