@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rlcore.validation import check_count
@@ -88,6 +90,51 @@ def guess_ahead(
         tokens.append(int(logits.argmax()))
     rows = [heads.logits(trunk, guess, k) for k, guess in enumerate(made, start=1)]
     return tokens[len(context) :], torch.stack(rows)
+
+
+@torch.no_grad()
+def ranks_along(
+    heads: Heads, trunk: Transformer, text: Sequence[int], start: int, count: int
+) -> NDArray[np.int64]:
+    """At each place of a text: which candidate of guess k is the token that stands there?
+
+    The tokens in between are those of the text, whatever was guessed for them.
+
+    Args:
+        heads: any.
+        trunk: what they guess for.
+        text: t_0 … t_{N−1}, such as the trunk would write.
+        start: tokens of the first context, >= 2; each place adds one.
+        count: K >= 1, guesses at each place.
+
+    Returns:
+        (N − K − start + 1, K), 0 for the most probable candidate.
+
+    Raises:
+        ValueError, TypeError: numbers outside what they take, more guesses than the heads can
+            make, a text that is too short for one place.
+    """
+    check_count("start", start, minimum=2)
+    if len(text) < start + check_count("count", count):
+        raise ValueError(f"text: takes at least start + count = {start + count} tokens")
+    features = trunk.features(torch.tensor([text]))[-1]
+    embeddings = trunk.embedding(torch.tensor([text]))
+    columns = range(start - 1, len(text) - count)  # that a context of one token more has
+    if isinstance(heads, EagleHead):  # guess after guess
+        made = torch.stack(
+            [guess_features(heads, features[:, :n], embeddings[:, : n + count]) for n in columns], 1
+        )
+    else:
+        every = heads.guesses(features, embeddings)
+        if count > len(every):
+            raise ValueError(f"count: takes at most {len(every)} with these heads, got {count}")
+        made = torch.stack([each[0, start - 2 :][: len(columns)] for each in every[:count]])
+    ranks = []
+    for k, guess in enumerate(made, start=1):  # (places, C)
+        logits = heads.logits(trunk, guess, k)
+        true = torch.tensor(text[start + k - 1 :][: len(columns)])
+        ranks.append((logits > logits.gather(1, true[:, None])).sum(1))
+    return torch.stack(ranks, 1).numpy()
 
 
 def inputs_of_guesses(

@@ -3,7 +3,7 @@
 from speccore.widgets.decoding import next_token
 from speccore.widgets.drafters import who_guessed
 from speccore.widgets.floating_point import bit_explorer
-from speccore.widgets.heads import what_flows_where
+from speccore.widgets.heads import accuracy_by_distance, what_flows_where
 from speccore.widgets.medusa import medusa_steps
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
@@ -16,6 +16,7 @@ from speccore.widgets.trees import tree_builder
 
 __all__ = [
     "acceptance",
+    "accuracy_by_distance",
     "bit_explorer",
     "draft_value",
     "dropout_switch",

@@ -1,19 +1,23 @@
-"""The widget of chapter 18: what each guess is computed from, and what the head guesses there."""
+"""The widgets of chapter 18: what each guess is computed from, and how far ahead it is right."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from rlcore.widgets.panel import Panel, blank_figure, choice, panel, slider
 from speccore import plots
-from speccore.models.guessing import guess_ahead, inputs_of_guesses, most_guesses
+from speccore.models.guessing import guess_ahead, inputs_of_guesses, most_guesses, ranks_along
 from speccore.models.heads import Heads
+from speccore.models.packed_linear import packed
 from speccore.models.pretrained import load, load_heads
 from speccore.models.prompts import PROMPTS
-from speccore.models.text import ByteTokenizer
+from speccore.models.text import ByteTokenizer, own_text
 from speccore.models.transformer import Transformer
 from speccore.plots.trees import shortened
 
@@ -26,6 +30,7 @@ ARCHITECTURES = {
 }
 BEGINNINGS = PROMPTS[:6]
 SHOWN, GUESSES, BEST = 4, 3, 6  # features, guesses and candidates in the picture
+PLACES = 16  # of a text, at which guesses are counted
 
 
 def what_flows_where(
@@ -89,4 +94,59 @@ def what_flows_where(
         architecture=choice("architecture", next(iter(given)), list(given)),
         k=slider("k", 1, 1, GUESSES, 1),
         prompt=choice("text", BEGINNINGS[0], [(shortened(text), text) for text in BEGINNINGS]),
+    )
+
+
+def accuracy_by_distance(
+    trunk: Transformer | None = None, heads: Mapping[str, Heads] | None = None
+) -> Panel:
+    """How often the token is among the best candidates of each guess, on the trunk's own text.
+
+    Args:
+        trunk, heads: as of ``what_flows_where``.
+    """
+    model = load("course-target") if trunk is None else trunk
+    given: Mapping[str, Heads] = heads or {
+        name: load_heads(file, model) for name, file in ARCHITECTURES.items()
+    }
+    fast, tokenizer = packed(model), ByteTokenizer()
+
+    @cache
+    def ranks_of(prompt: str) -> dict[str, NDArray[np.int64]]:
+        context = tokenizer.encode(prompt)
+        text = torch.tensor([context])
+        text = own_text(fast, text, PLACES + GUESSES, temperature=0.0, generator=torch.Generator())
+        written: list[int] = text[0].tolist()
+        return {
+            name: ranks_along(
+                each, fast, written, len(context) + 1, min(GUESSES, most_guesses(each) or GUESSES)
+            )
+            for name, each in given.items()
+        }
+
+    def draw(prompt: str, candidates: int) -> Figure:
+        figure = blank_figure(height=330)
+        shares = {
+            name: 100 * (ranks < candidates).mean(axis=0)
+            for name, ranks in ranks_of(prompt).items()
+        }
+        plots.by_count(
+            {name: (range(1, len(share) + 1), share) for name, share in shares.items()},
+            xlabel="Distance k",
+            ylabel="The token is among them (%)",
+            title=f"Best {candidates} of each guess, {PLACES} places after "
+            + shortened(prompt, 16),
+            ax=figure.add_axes((0.11, 0.15, 0.6, 0.74)),
+        ).set_ylim(0, 102)
+        return figure
+
+    return panel(
+        draw,
+        hint="Give each guess more candidates and watch the parallel heads catch up: they know "
+        "what may come, but not what came in between. At one candidate, who falls with k, and who "
+        "does not?",
+        alt="Curves of the share of places where the token is among the candidates, over the "
+        "distance of the guess, one a method.",
+        prompt=choice("text", BEGINNINGS[0], [(shortened(text), text) for text in BEGINNINGS]),
+        candidates=slider("candidates", 1, 1, 8, 1),
     )

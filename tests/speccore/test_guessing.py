@@ -9,7 +9,13 @@ from speccore.decoding.drafters.drafter import Target
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import TokenTree
 from speccore.exercises.chapter_18 import EXERCISES
-from speccore.models.guessing import guess_ahead, guess_features, inputs_of_guesses, most_guesses
+from speccore.models.guessing import (
+    guess_ahead,
+    guess_features,
+    inputs_of_guesses,
+    most_guesses,
+    ranks_along,
+)
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.transformer import Transformer, TransformerConfig
 
@@ -122,3 +128,27 @@ def test_more_guesses_than_heads_are_refused(trunk, heads):
     with pytest.raises(ValueError, match="takes those of 1 to any number of tokens"):
         guess_features(heads["EAGLE"], torch.zeros(1, 3, 16), torch.zeros(1, 3, 16))
     assert len(guess_ahead(heads["EAGLE"], trunk, TEXT, 6)[0]) == 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rank_counts_the_candidates_that_look_better_than_the_texts_token(name, trunk, heads):
+    each, start, count = heads[name], 3, 2
+    ranks = ranks_along(each, trunk, TEXT, start, count)
+    assert ranks.shape == (len(TEXT) - count - start + 1, count)
+    with torch.no_grad():
+        features = trunk.features(torch.tensor([TEXT]))[-1]
+        embeddings = trunk.embedding(torch.tensor([TEXT]))
+    for place, n in enumerate(range(start, len(TEXT) - count + 1)):
+        made = guess_features(each, features[:, : n - 1], embeddings[:, : n - 1 + count])
+        for k in (1, 2):
+            order = each.logits(trunk, made[k - 1], k).argsort(descending=True).tolist()
+            assert ranks[place, k - 1] == order.index(TEXT[n + k - 1])
+
+
+def test_ranks_need_a_text_and_heads_that_reach_so_far(trunk, heads):
+    with pytest.raises(ValueError, match=r"text: takes at least start \+ count = 12 tokens"):
+        ranks_along(heads["EAGLE"], trunk, TEXT, 8, 4)
+    with pytest.raises(ValueError, match="count: takes at most 3 with these heads, got 4"):
+        ranks_along(heads["Medusa"], trunk, TEXT, 3, 4)
+    with pytest.raises(ValueError, match="start: "):
+        ranks_along(heads["Medusa"], trunk, TEXT, 1, 2)

@@ -8,9 +8,10 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from speccore import plots, widgets
-from speccore.models.guessing import guess_ahead
+from speccore.models.guessing import guess_ahead, ranks_along
 from speccore.models.heads import EagleHead, MedusaHeads, MTPModules
 from speccore.models.prompts import PROMPTS
+from speccore.models.text import own_text
 from speccore.models.transformer import Transformer, TransformerConfig
 from speccore.plots.heads import FEATURE, GUESS, TOKEN, UNREAD
 
@@ -122,7 +123,7 @@ def test_figures_draw_into_axes_that_they_are_given():
     assert plt.get_fignums() == []
 
 
-# -- the widget ------------------------------------------------------------------------------------
+# -- the widgets -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +147,8 @@ def models():
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What the widget hands to its two figures."""
-    calls = {"guess_inputs": [], "candidates": []}
+    """What the widgets hand to their figures."""
+    calls = {"guess_inputs": [], "candidates": [], "by_count": []}
     for name, found in calls.items():
         draw = getattr(plots, name)
 
@@ -190,4 +191,25 @@ def test_a_third_module_that_does_not_exist_is_said_so(models, drawn):
     before, count = panel.image.value, len(drawn["candidates"])
     panel.controls["k"].value = 3
     assert panel.image.value != before and len(drawn["candidates"]) == count
+    assert panel.message.value == ""
+
+
+def test_more_candidates_are_right_more_often(models, drawn):
+    trunk, heads = models
+    panel = widgets.accuracy_by_distance(trunk, heads)
+    for count in (1, 8):
+        panel.controls["candidates"].value = count
+    few, many = ({name: y for name, (_, y) in drawn["by_count"][i][0][0].items()} for i in (0, -1))
+    text = own_text(
+        trunk,
+        torch.tensor([list(PROMPTS[0].encode())]),
+        16 + 3,
+        temperature=0.0,
+        generator=torch.Generator(),
+    )[0].tolist()
+    for name, each in heads.items():
+        ranks = ranks_along(each, trunk, text, len(PROMPTS[0].encode()) + 1, len(few[name]))
+        assert len(few[name]) == (2 if name == "modules" else 3)
+        assert few[name] == pytest.approx(100 * (ranks < 1).mean(axis=0))
+        assert many[name] == pytest.approx(100 * (ranks < 8).mean(axis=0))
     assert panel.message.value == ""
