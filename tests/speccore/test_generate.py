@@ -305,6 +305,35 @@ def test_the_cache_holds_all_committed_tokens_but_the_last(name, monkeypatch):
     assert seen and all(cached == committed - 1 for cached, committed in seen)
 
 
+def test_a_drafter_is_shown_the_features_of_all_committed_tokens(monkeypatch):
+    """Also after a path whose nodes are not the first ones of the tree."""
+    model = random_model(8, 6)
+    drafter = MedusaDrafter(with_noise(MedusaHeads(model.config, 2)), TokenTree.product((4, 3)))
+    shown, contexts, paths = [], [], []
+    propose, rule = MedusaDrafter.propose, drafter.lossless
+
+    def watching(self, context, sampling, chance, target):
+        shown.append(target.features)
+        contexts.append(list(context))
+        return propose(self, context, sampling, chance, target)
+
+    def noting(draft, p, chance):
+        verdict = rule(draft, p, chance)
+        paths.append(verdict.path)
+        return verdict
+
+    monkeypatch.setattr(MedusaDrafter, "propose", watching)
+    for prompt in ([1], [2, 0, 5]):
+        shown.clear()
+        text = Text(prompt, 30, drafter, Chance(0))
+        for _ in decode(model, [text], Sampling(1.0), noting):
+            pass
+        with torch.no_grad():
+            whole = model.features(torch.tensor([contexts[-1][:-1]]))[-1]
+        assert torch.allclose(torch.cat(shown, dim=1), whole, atol=1e-9)
+    assert any(path != tuple(range(len(path))) for path in paths)
+
+
 def test_typical_acceptance_can_be_asked_for_by_name():
     model = random_model(9, 8)
     settings = {"max_new_tokens": 20, "drafter": EarlyExitDrafter(1, 3), "temperature": 1.0}
