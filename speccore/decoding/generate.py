@@ -173,7 +173,7 @@ class Text:
     prompt_length: int = field(init=False)
     draft: Draft = NO_DRAFT
     """Of the step under way."""
-    features: Tensor = field(default_factory=lambda: torch.zeros(1, 0, 1))
+    features: Tensor = field(init=False)
     """(1, m, C) of the target, for the committed tokens that its last pass has read."""
     done: bool = False
     accepted_lengths: list[int] = field(default_factory=list)
@@ -305,14 +305,15 @@ def _read_prompts(model: Transformer, texts: Sequence[Text]) -> KVCache:
         dtype=model.norm.weight.dtype,
         device=model.norm.weight.device,
     )
+    features = cache.keys.new_zeros(len(texts), 0, model.config.width)
     if max(lengths):
         tokens = np.zeros((len(texts), max(lengths)), dtype=np.int64)
         for row, text in enumerate(texts):
             tokens[row, : lengths[row]] = text.tokens[:-1]
         features = model.features(torch.from_numpy(tokens).to(cache.keys.device), cache=cache)[-1]
         cache.roll_back(lengths)  # what stands behind the end of a shorter text
-        for row, text in enumerate(texts):
-            text.features = features[row : row + 1, : lengths[row]]
+    for row, text in enumerate(texts):
+        text.features = features[row : row + 1, : lengths[row]]
     return cache
 
 

@@ -328,9 +328,9 @@ def test_a_drafter_is_shown_the_features_of_all_committed_tokens(monkeypatch):
         text = Text(prompt, 30, drafter, Chance(0))
         for _ in decode(model, [text], Sampling(1.0), noting):
             pass
-        with torch.no_grad():
+        with torch.inference_mode():
             whole = model.features(torch.tensor([contexts[-1][:-1]]))[-1]
-        assert torch.allclose(torch.cat(shown, dim=1), whole, atol=1e-9)
+            assert torch.allclose(torch.cat(shown, dim=1), whole, atol=1e-9)
     assert any(path != tuple(range(len(path))) for path in paths)
 
 
