@@ -82,7 +82,7 @@ class Heads(nn.Module):
         return trunk.logits(guess)
 
     def all_logits(self, trunk: Transformer, guesses: Tensor) -> Tensor:
-        """(K, C) features of all guesses of a moment → (K, V)."""
+        """(K, C) features of the first guesses of a moment → (K, V)."""
         return trunk.logits(guesses)
 
     def _draw(self, seed: int) -> None:
@@ -110,9 +110,13 @@ class ParallelHeads(Heads):
         length = features.shape[1]
         return [each[:, : length - k] for k, each in enumerate(self.parallel(features).unbind(), 1)]
 
-    def reader(self) -> Read:
-        """What guesses along a growing text: here it has nothing to remember."""
-        return lambda features: self.parallel(features[:, -1:])[:, 0, 0]
+    def reader(self, count: int | None = None) -> Read:
+        """What guesses along a growing text: here it has nothing to remember.
+
+        Args:
+            count: so many guesses, all K if None; the other heads are not asked.
+        """
+        return lambda features: self.parallel(features[:, -1:], slice(count))[:, 0, 0]
 
 
 class MedusaHeads(ParallelHeads):
@@ -168,7 +172,8 @@ class MedusaHeads(ParallelHeads):
         """(K, C) → (K, V)."""
         if self.output_norm is None:
             return trunk.logits(guesses)
-        return torch.einsum("kc,kvc->kv", self.output_norm(guesses), self.outputs)
+        outputs = self.outputs[: len(guesses)]
+        return torch.einsum("kc,kvc->kv", self.output_norm(guesses), outputs)
 
 
 class BlockwiseHeads(ParallelHeads):
@@ -221,22 +226,27 @@ class MTPHeads(ParallelHeads):
         h = directions(features)
         return torch.stack([block(h, rotation, None) for block in self.blocks[which]])
 
-    def reader(self) -> Read:
-        """What guesses along a growing text: the blocks keep their keys and values."""
-        weight = cast(Block, self.blocks[0]).attention_norm.weight
-        config = replace(self.config, layers=self.count)
+    def reader(self, count: int | None = None) -> Read:
+        """What guesses along a growing text: the blocks keep their keys and values.
+
+        Args:
+            count: so many guesses, all K if None; the other blocks are not run.
+        """
+        asked = list(self.blocks)[:count]
+        weight = cast(Block, asked[0]).attention_norm.weight
+        config = replace(self.config, layers=len(asked))
         cache = KVCache(config, dtype=weight.dtype, device=weight.device)
 
         def read(features: Tensor) -> Tensor:
-            count = features.shape[1]
-            rotation, mask = cache.next_rotation(count), cache.mask(count, None)
-            cache.open(count, self.count)
+            new = features.shape[1]
+            rotation, mask = cache.next_rotation(new), cache.mask(new, None)
+            cache.open(new, len(asked))
             h = directions(features)
             guesses = [
                 block(h, rotation, mask, partial(cache.append, k))[0, -1]
-                for k, block in enumerate(self.blocks)
+                for k, block in enumerate(asked)
             ]
-            cache.close(count, self.count)
+            cache.close(new, len(asked))
             return torch.stack(guesses)
 
         return read

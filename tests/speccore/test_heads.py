@@ -394,6 +394,18 @@ def test_a_node_of_medusas_tree_is_a_ranked_candidate_of_its_head(name):
         assert tree.tokens[node] == np.argsort(-logits)[shape.tokens[node]]
 
 
+@pytest.mark.parametrize("name", PARALLEL)
+def test_heads_beyond_the_trees_depth_are_not_asked(name):
+    trunk, heads = pair(name)
+    text = random_tokens(6)[0].tolist()
+    expected = one_draft(MedusaDrafter(heads, TokenTree.chain([0] * heads.count)), trunk, text)
+    for weight in weights_of_head(heads, heads.count):
+        weight.fill_(torch.nan)
+    for depth in range(heads.count):
+        tree = one_draft(MedusaDrafter(heads, TokenTree.chain([0] * depth)), trunk, text).tree
+        assert tree.tokens.tolist() == expected.tree.tokens[:depth].tolist()
+
+
 def test_modules_and_eagle_draw_from_their_laws():
     text, sampling = random_tokens(7)[0].tolist(), Sampling(0.7)
     for name, kind, whole_pass in (

@@ -52,7 +52,8 @@ class MedusaDrafter(Drafter):
         """A drafter for a new text."""
         check_heads(self.heads, model)
         new = copy.copy(self)
-        new._read = self.heads.reader()
+        if len(self.tree):
+            new._read = self.heads.reader(self.tree.depth)
         return new
 
     @torch.inference_mode()
@@ -60,9 +61,9 @@ class MedusaDrafter(Drafter):
         self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
     ) -> Draft:
         """A tree, without laws."""
-        if target.features.shape[1] == 0:
-            return NO_DRAFT  # nothing of the text has been read yet
-        read = self._read or self.heads.reader()
+        if target.features.shape[1] == 0 or not len(self.tree):
+            return NO_DRAFT  # nothing of the text has been read yet, or nothing is asked for
+        read = self._read or self.heads.reader(self.tree.depth)
         logits = self.heads.all_logits(target.model, read(target.features))  # (K, V)
         candidates = logits.topk(self._ranks).indices.cpu().numpy()  # (K, ranks)
         tokens = candidates[self.tree.depths - 1, self.tree.tokens]
