@@ -77,7 +77,8 @@ def times_in_turns(model, drafter, prompt, repeats=100):
     cache, chance, sampling = KVCache(model.config), Chance(0), Sampling(1.0)
     with torch.inference_mode():
         model(torch.tensor([prompt[:-1]]), cache=cache)
-    target, drafter = Target(model, cache), drafter.begin(model)
+    features = torch.zeros(1, 0, model.config.width)  # which a draft model does not read
+    target, drafter = Target(model, cache, features), drafter.begin(model)
     drafting, verifying = np.zeros(repeats), np.zeros(repeats)
     for repeat in range(repeats):
         start = time.perf_counter()
@@ -105,8 +106,12 @@ def shares_of_a_step(model, drafter, prompts):
 
         return wrapped
 
-    call, propose = Transformer.__call__, speccore.ModelDrafter.propose
-    Transformer.__call__ = timed(call, lambda self: "target" if self is model else "draft")
+    def part(self):
+        return "target" if self is model else "draft"
+
+    features, logits = Transformer.features, Transformer.logits
+    propose = speccore.ModelDrafter.propose
+    Transformer.features, Transformer.logits = timed(features, part), timed(logits, part)
     speccore.ModelDrafter.propose = timed(propose, lambda self: "drafter")
     try:
         total = 0.0
@@ -116,7 +121,8 @@ def shares_of_a_step(model, drafter, prompts):
             )
             total += sum(output.timings.values()) - output.timings["prompt"]
     finally:
-        Transformer.__call__, speccore.ModelDrafter.propose = call, propose
+        Transformer.features, Transformer.logits = features, logits
+        speccore.ModelDrafter.propose = propose
     loop = 1.0 - (inside["target"] + inside["drafter"]) / total
     return loop, (inside["drafter"] - inside["draft"]) / total
 
