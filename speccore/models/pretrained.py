@@ -50,9 +50,14 @@ REAL: Mapping[str, Packaged] = {
 
 
 def available(*, folder: str | Path = CHECKPOINTS) -> tuple[str, ...]:
-    """Names of models and heads that are there, in order."""
-    own = (path.name.removesuffix(SUFFIX) for path in Path(folder).glob(f"*{SUFFIX}"))
-    return (*sorted(own), *(name for name in REAL if _installed(REAL[name]) is not None))
+    """Names of the models and heads in a folder, in order, and of the real models installed.
+
+    Args:
+        folder: where the files are; of another one than the course's, its own names alone.
+    """
+    own = sorted(path.name.removesuffix(SUFFIX) for path in Path(folder).glob(f"*{SUFFIX}"))
+    real = REAL if Path(folder) == CHECKPOINTS else ()
+    return (*own, *(name for name in real if _installed(REAL[name]) is not None))
 
 
 def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
@@ -231,7 +236,7 @@ def _write(
 
 def _read(name: str, folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     known = available(folder=folder)
-    if name not in known:
+    if name not in known or name in REAL:  # a real model has no card, and no heads
         raise ValueError(f"name: takes one of {', '.join(known) or 'none, as yet'}; got {name!r}")
     path = Path(folder) / f"{name}{SUFFIX}"
     arrays, metadata = load_arrays(path, "name")

@@ -14,6 +14,7 @@ from speccore.models import train_course_models
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import (
+    REAL,
     available,
     load,
     load_heads,
@@ -69,8 +70,12 @@ def test_the_packed_twin_keeps_the_tokenizer(tiny, tmp_path):
 
 def test_unknown_names_are_refused_with_the_known_ones(tiny, tmp_path):
     save(tiny, "another", {}, folder=tmp_path)
-    with pytest.raises(ValueError, match=r"name: takes one of another, tiny; got '\.\./tiny'"):
-        load("../tiny", folder=tmp_path)
+    with pytest.raises(ValueError, match="name: takes one of another, tiny; got 'tin'"):
+        load("tin", folder=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"folder: takes one with config\.json, \.\./tiny has none"
+    ):
+        load("../tiny", folder=tmp_path)  # a path is a folder of Transformers
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="name: takes one of none, as yet; got 'tiny'"):
         load("tiny", folder=tmp_path / "empty")
@@ -125,9 +130,18 @@ def test_what_cannot_be_loaded_again_is_not_saved(tmp_path):
 
 
 def test_what_is_shipped_loads():
-    for name in speccore.available():
-        model, card = speccore.load(name), model_card(name)
-        assert {"seed", "steps", "text_sha256", "training_loss", "validation_loss"} <= set(card)
+    trunk = speccore.load("course-target")
+    for name in available():
+        if name in REAL:
+            continue
+        card = model_card(name)
+        assert {"seed", "steps", "text_sha256", "training_loss"} <= set(card)
+        if "heads" in card:
+            assert speccore.load_heads(name, trunk).config == trunk.config
+            assert "validation_accuracy" in card
+            continue
+        model = speccore.load(name)
+        assert "validation_loss" in card
         assert torch.isfinite(model(torch.tensor([model.tokenizer.encode("def f():")]))).all()
 
 
@@ -200,6 +214,9 @@ def test_a_model_is_no_heads_and_heads_are_no_model(tiny, tmp_path):
         load_heads("tiny", tiny, folder=tmp_path)
     with pytest.raises(ValueError, match="name: takes one of heads, tiny; got 'other'"):
         load_heads("other", tiny, folder=tmp_path)
+    for no_card in (partial(load_heads, trunk=tiny), model_card):
+        with pytest.raises(ValueError, match=r"name: takes one of .*; got 'smollm2-135m'"):
+            no_card("smollm2-135m")
 
 
 def test_damaged_heads_are_refused(tiny, tmp_path):
