@@ -30,7 +30,7 @@ ARCHITECTURES = {
 }
 BEGINNINGS = PROMPTS[:6]
 SHOWN, GUESSES, BEST = 4, 3, 6  # features, guesses and candidates in the picture
-PLACES = 16  # of a text, at which guesses are counted
+PLACES = 10  # of a text, at which guesses are counted
 
 
 def what_flows_where(

@@ -203,7 +203,7 @@ def test_more_candidates_are_right_more_often(models, drawn):
     text = own_text(
         trunk,
         torch.tensor([list(PROMPTS[0].encode())]),
-        16 + 3,
+        10 + 3,
         temperature=0.0,
         generator=torch.Generator(),
     )[0].tolist()
