@@ -2,7 +2,19 @@
 
 import torch
 
+from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.transformer import Transformer, TransformerConfig
+
+# A kind of heads → what makes them for a trunk's sizes, three where there can be several.
+HEADS = {
+    "Medusa": lambda config: MedusaHeads(config, 3),
+    "Medusa, own output": lambda config: MedusaHeads(config, 3, own_output=True),
+    "blockwise": lambda config: BlockwiseHeads(config, 3),
+    "MTP heads": lambda config: MTPHeads(config, 3),
+    "MTP modules": lambda config: MTPModules(config, 3),
+    "EAGLE": EagleHead,
+    "EAGLE, tokens only": lambda config: EagleHead(config, reads_features=False),
+}
 
 
 def random_model(seed, vocab_size=3, layers=2, context=48, width=8, **more):

@@ -22,19 +22,10 @@ from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import TokenTree
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.transformer import rotary_factors
-from tests.speccore.random_models import random_model, with_noise
+from tests.speccore.random_models import HEADS, random_model, with_noise
 
 SIZE = 11
-KINDS = {
-    "Medusa": lambda config: MedusaHeads(config, 3),
-    "Medusa, own output": lambda config: MedusaHeads(config, 3, own_output=True),
-    "blockwise": lambda config: BlockwiseHeads(config, 3),
-    "MTP heads": lambda config: MTPHeads(config, 3),
-    "MTP modules": lambda config: MTPModules(config, 3),
-    "EAGLE": EagleHead,
-    "EAGLE, tokens only": lambda config: EagleHead(config, reads_features=False),
-}
-PARALLEL = tuple(KINDS)[:4]
+PARALLEL = tuple(HEADS)[:4]
 EXACT = {"rtol": 0, "atol": 1e-9}
 
 
@@ -46,7 +37,7 @@ def _no_gradients():
 
 def pair(name, seed=0):
     trunk = random_model(seed, SIZE, context=32)
-    return trunk, with_noise(KINDS[name](trunk.config))
+    return trunk, with_noise(HEADS[name](trunk.config))
 
 
 def random_tokens(length, rows=1, seed=0):
@@ -182,7 +173,7 @@ def test_eagles_equation(name):
 # -- what a guess knows ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", HEADS)
 def test_there_is_a_guess_for_each_place_whose_target_is_in_the_window(name):
     trunk, heads = pair(name)
     guesses = guesses_of(heads, trunk, random_tokens(7, rows=2))
@@ -192,7 +183,7 @@ def test_there_is_a_guess_for_each_place_whose_target_is_in_the_window(name):
         assert heads.logits(trunk, guess, k).shape == (2, 7 - k, SIZE)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", HEADS)
 def test_a_guess_knows_all_tokens_up_to_where_its_head_reads_and_none_after(name):
     trunk, heads = pair(name)
     tokens = random_tokens(8)
@@ -249,7 +240,7 @@ def test_heads_are_as_many_different_blocks(name):
 @pytest.mark.parametrize("name", ["blockwise", "MTP heads", "MTP modules", "EAGLE"])
 def test_the_seed_decides_the_weights(name):
     config = random_model(0, SIZE).config
-    kind = type(KINDS[name](config))
+    kind = type(HEADS[name](config))
     count = () if name == "EAGLE" else (2,)
     state = torch.random.get_rng_state()
     one, same, other = (kind(config, *count, seed=seed) for seed in (1, 1, 2))
@@ -473,7 +464,7 @@ def test_eagles_tree_keeps_the_best_of_what_it_grew(width, nodes):
     assert all(path[:-1] in found for path in found if len(path) > 1), "each with its parent"
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", HEADS)
 def test_a_prompt_of_one_token_begins_without_guesses(name):
     trunk, heads = pair(name)
     drafter = {

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 
 from speccore.foundations.mixed_precision import BF16_AUTOCAST, FP32
 from speccore.models.heads import (
-    BlockwiseHeads,
     EagleHead,
     MedusaHeads,
     MTPHeads,
@@ -30,16 +29,9 @@ from speccore.models.training import (
     train,
 )
 from speccore.models.transformer import Transformer, TransformerConfig
-from tests.speccore.random_models import random_model, with_noise
+from tests.speccore.random_models import HEADS, random_model, with_noise
 
-KINDS = {
-    "Medusa": lambda config: MedusaHeads(config, 3),
-    "Medusa, own output": lambda config: MedusaHeads(config, 3, own_output=True),
-    "blockwise": lambda config: BlockwiseHeads(config, 3),
-    "MTP heads": lambda config: MTPHeads(config, 3),
-    "MTP modules": lambda config: MTPModules(config, 3),
-    "EAGLE": EagleHead,
-}
+KINDS = {name: make for name, make in HEADS.items() if name != "EAGLE, tokens only"}
 PARALLEL = [name for name in KINDS if name not in ("MTP modules", "EAGLE")]
 TOGETHER = [name for name in KINDS if name != "EAGLE"]
 CONFIG = TransformerConfig(
