@@ -170,7 +170,7 @@ def _prompts(
     questions = _questions(model, asked, seed=int(generator.integers(2**31)))
     for number in range(count - asked):
         tasks, texts = (CODE_TASKS, functions) if number % 4 == 3 else (TASKS, passages)
-        task, text = tasks[generator.integers(len(tasks))], texts[generator.integers(len(texts))]
+        task, text = (each[int(generator.integers(len(each)))] for each in (tasks, texts))
         questions.append(f"{task}\n\n{text}")
     return [tokenizer.chat(each) for each in questions]
 
