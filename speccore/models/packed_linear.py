@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speccore.models.heads import Heads, NextFeatures
+from speccore.models.heads import DraftTokens, Heads, NextFeatures
 from speccore.models.transformer import Attention, Block, FeedForward, Rotation, Transformer, rotate
 
 WORTH_PACKING = 100_000
@@ -191,6 +191,9 @@ def packed(model: Model, linear: Linear = PackedLinear) -> Model:
             _replace(part, "feed_forward_norm", _Direction(part.feed_forward_norm))
         elif isinstance(part, NextFeatures):
             _replace(part, "join", linear(part.join))
+        elif isinstance(part, DraftTokens):
+            part.map = linear(part)
+            part.register_buffer("weight", None)
     return cast(Model, twin)
 
 
