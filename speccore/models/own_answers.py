@@ -141,8 +141,10 @@ def write_answers(
     Raises:
         ValueError, TypeError: a model without a template for conversations, numbers below 1.
     """
-    check_count("seed", seed, minimum=0)
+    check_count("count", count)
     check_count("batch", batch)
+    check_count("length", length)
+    check_count("seed", seed, minimum=0)
     tokenizer = _chat(model)
     files = [Path(folder) / f"answers-{number:03}.safetensors" for number in range(count)]
     functions = python_functions()

@@ -7,6 +7,7 @@ from there if it was stopped, and leaves ``<name>.safetensors`` there.
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import sys
 from collections.abc import Callable, Mapping
@@ -122,6 +123,7 @@ def train_heads(name: str, folder: Path) -> Heads:
         "trunk": TRUNK,
         "text": "questions, tasks and answers that the trunk has written, greedily two files of "
         "three, else at temperature 0.7; see own_answers",
+        "text_sha256": hashlib.sha256(learn.tokens.numpy().tobytes()).hexdigest(),
         "tokens_of_text": len(learn.tokens),
         "conversations": len(learn.starts),
         "held_out_tokens_among_draft_tokens": round(float(covered.double().mean()), 4),

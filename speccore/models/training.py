@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,27 +123,35 @@ def heads_loss(
     """
     check_fraction("decay", decay, positive=True)
     tokens, targets = batch
-    trunk = _fixed(trunk)
     with torch.no_grad():
         features = _features(batch, trunk)
         embeddings = trunk.embedding(tokens)
 
     def loss(heads: Any) -> Tensor:
-        if not distil:
-            return _decayed(heads, trunk, features, embeddings, targets, decay)
-        with torch.no_grad():
-            laws = heads.read_out(trunk, features).softmax(-1)
-        return _decayed(heads, trunk, features, embeddings, laws, decay)
+        truth = targets
+        if distil:
+            with torch.no_grad():
+                truth = heads.read_out(trunk, features).softmax(-1)
+        with _fixed(trunk):
+            return _decayed(heads, trunk, features, embeddings, truth, decay)
 
     return loss
 
 
-def _fixed(trunk: Transformer) -> Transformer:
-    """The same weights, in the same memory, but without gradients, so that the heads alone learn.
+@contextmanager
+def _fixed(trunk: Transformer) -> Iterator[None]:
+    """What is computed here has no gradients to the trunk's weights, so that the heads alone learn.
 
     Guesses go through the trunk's output head, and a gradient to them would end in it, too.
     """
-    return copy.deepcopy(trunk, {id(weight): weight.detach() for weight in trunk.parameters()})
+    learning = [weight for weight in trunk.parameters() if weight.requires_grad]
+    for weight in learning:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in learning:
+            weight.requires_grad_(True)
 
 
 def _features(batch: Batch, trunk: Transformer) -> Tensor:
@@ -234,7 +242,6 @@ def eagle_loss(
         seed: of the noise, together with the batch's tokens.
     """
     tokens, _ = batch
-    trunk = _fixed(trunk)
     generator = torch.Generator().manual_seed(seed + int(tokens.sum()))
     with torch.no_grad():
         features = _features(batch, trunk)
@@ -246,7 +253,8 @@ def eagle_loss(
         _check_window(features, head)
         (guess,) = head.guesses(shaken, embeddings)
         regression = F.smooth_l1_loss(directions(guess), true[:, 1:])
-        logits = head.narrow_logits(trunk, guess, 1).flatten(0, 1)
+        with _fixed(trunk):
+            logits = head.narrow_logits(trunk, guess, 1).flatten(0, 1)
         with torch.no_grad():
             law = head.read_out(trunk, features[:, 1:]).softmax(-1).flatten(0, 1)
         return regression + classification * F.cross_entropy(logits, law)

@@ -23,13 +23,6 @@ def entropy(law: Floats) -> float:
     return float(-(held * np.log2(held)).sum()) + 0.0  # no −0
 
 
-def byte_name(token: int) -> str:
-    """A byte as it is written below a bar."""
-    return {32: "sp", 10: r"\n", 9: r"\t"}.get(
-        token, chr(token) if 32 < token < 127 else f"{token:02x}"
-    )
-
-
 @torch.inference_mode()
 def last_logits(model: Transformer, prompt: str) -> Floats:
     """(V,) logits of the token after a prompt."""
@@ -48,7 +41,7 @@ def next_token(model: Transformer | None = None, prompt: str = PROMPTS[0]) -> Pa
     """
     logits = last_logits(load("course-target") if model is None else model, prompt)
     order = np.argsort(-logits, kind="stable")[:SHOWN]
-    labels = [byte_name(int(token)) for token in order]
+    labels = plots.byte_labels(order.tolist())
 
     def draw(temperature: float, top_k: int, top_p: float) -> Figure:
         before = Sampling(temperature).law(logits)

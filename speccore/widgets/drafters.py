@@ -24,6 +24,7 @@ from speccore.models.pretrained import load
 from speccore.models.prompts import KINDS
 from speccore.models.text import ByteTokenizer, standard_library
 from speccore.models.transformer import Transformer
+from speccore.plots.trees import shortened
 
 TOKENS = 32
 COLUMNS, ROWS = 48, 3
@@ -80,15 +81,10 @@ def who_guessed(
         "fewer guesses are kept.",
         alt="The letters of a generated text in rows. Letters that a drafter guessed are blue, "
         "letters that the target wrote itself are orange, and the prompt before them is grey.",
-        prompt=choice("prompt", texts[0], [(_short(each), each) for each in texts]),
+        prompt=choice("prompt", texts[0], [(shortened(each, 40), each) for each in texts]),
         drafter=choice("drafter", next(iter(drafters)), list(drafters)),
         temperature=choice("temperature", 0.0, [0.0, 0.5, 1.0], ordered=True),
     )
-
-
-def _short(prompt: str) -> str:
-    line = " ".join(prompt.split())
-    return line if len(line) <= 40 else "… " + line[-38:]
 
 
 @cache

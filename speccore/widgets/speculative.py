@@ -17,16 +17,13 @@ from speccore.decoding.theory import acceptance_rate, best_draft_length, speedup
 from speccore.models.pretrained import load
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer
-from speccore.widgets.decoding import byte_name
 
 TEXT = "def mean(values):\n    total = 0\n    for value in values:\n        total += value\n"
 SHORTEST = 4  # tokens of the text that are always read
 LONGEST_DRAFT = 16
 ALPHAS = np.linspace(0.0, 0.99, 100)
 
-NAMES = tuple(
-    "space" if byte == ord(" ") else byte_name(byte) for byte in range(ByteTokenizer.vocab_size)
-)
+NAMES = tuple(plots.byte_labels(range(ByteTokenizer.vocab_size)))
 
 
 def acceptance(

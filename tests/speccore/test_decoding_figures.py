@@ -12,7 +12,7 @@ from speccore.decoding.sampling import Sampling
 from speccore.models.prompts import PROMPTS
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
-from speccore.widgets.decoding import SHOWN, byte_name, entropy, last_logits
+from speccore.widgets.decoding import SHOWN, entropy, last_logits
 
 pytestmark = pytest.mark.usefixtures("strict_figures")
 
@@ -116,12 +116,6 @@ def test_entropy_of_a_fair_coin_is_one_bit_and_of_certainty_nothing():
     assert str(entropy(np.array([1.0, 0.0]))) == "0.0", "and not −0"
 
 
-def test_every_byte_has_a_name_of_its_own():
-    names = [byte_name(token) for token in range(256)]
-    assert len(set(names)) == 256
-    assert all(name.isascii() and name.isprintable() and name.strip() for name in names)
-
-
 def test_the_widget_shows_the_law_from_which_a_token_would_be_drawn(model, monkeypatch):
     shown = []
     draw = plots.next_token_law
@@ -134,7 +128,7 @@ def test_the_widget_shows_the_law_from_which_a_token_would_be_drawn(model, monke
     panel = widgets.next_token(model, "import ")
     logits = last_logits(model, "import ")
     order = np.argsort(-logits)[:SHOWN]
-    assert len(set(logits)) == 256 and shown[0][2] == [byte_name(token) for token in order]
+    assert len(set(logits)) == 256 and shown[0][2] == plots.byte_labels(order)
     for T, k, p in ((1.0, 256, 1.0), (0.5, 256, 0.7), (1.5, 10, 0.6), (0.0, 256, 1.0)):
         for name, value in {"temperature": T, "top_k": k, "top_p": p}.items():
             panel.controls[name].value = value

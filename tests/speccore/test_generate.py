@@ -26,10 +26,12 @@ from speccore.decoding.drafters import (
     NGramModelDrafter,
     NoDrafter,
 )
+from speccore.decoding.drafters.drafter import Target
 from speccore.decoding.generate import Output, Text, decode, generate, stream
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import TokenTree
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
+from speccore.models.kv_cache import KVCache
 from speccore.models.ngram import NGramModel
 from speccore.models.text import ByteTokenizer
 from tests.speccore.random_models import random_model, with_noise
@@ -50,6 +52,7 @@ def drafters(model):
         "model, confident": ModelDrafter(draft, 3, least_confidence=0.6),
         "model tree": ModelTreeDrafter(draft, (2, 1)),
         "early exit": EarlyExitDrafter(1, 2),
+        "early exit, confident": EarlyExitDrafter(1, 3, least_confidence=0.6),
         "n-gram, recent": NGramDrafter(3, longest=3, shortest=1),
         "n-gram, frequent": NGramDrafter(3, longest=3, shortest=1, prefer="frequent"),
         "n-gram model": NGramModelDrafter(
@@ -206,6 +209,24 @@ def test_a_draft_ends_before_the_first_guess_of_little_confidence(temperature):
         assert len(tokens) == 4 or not confident[len(tokens)]
         lengths.add(len(tokens))
     assert {0, 4} < lengths
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_early_exit_draws_from_the_laws_of_the_first_layers(layers):
+    model, how = random_model(12, 11, layers=3), Sampling(0.8)
+    prompt, drafter = [3, 1, 4, 1, 5], EarlyExitDrafter(layers, 4).begin(model)
+    with torch.inference_mode():
+        cache = KVCache(model.config, dtype=torch.float64)
+        model(torch.tensor([prompt[:-1]]), cache=cache)
+        target = Target(model, cache, model.embedding(torch.zeros(1, 0, dtype=torch.int64)))
+        draft = drafter.propose(prompt, how, Chance(0), target)
+        text = torch.tensor([[*prompt, *draft.tree.tokens.tolist()]])
+        truth = how.law(model.logits(model.features(text)[layers])[0, 4:8].numpy())
+        assert len(draft.tree) == 4 and np.allclose(draft.laws[:4], truth, rtol=0, atol=1e-12)
+        # All layers read on, as if nothing had been guessed.
+        assert cache.length == 4
+        after, whole = model(text[:, 4:5], cache=cache), model(text[:, :5])
+        assert torch.allclose(after[:, -1], whole[:, -1], rtol=0, atol=1e-12)
 
 
 def test_acceptance_by_position_counts_what_was_tried():

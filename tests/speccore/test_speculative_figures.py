@@ -11,7 +11,6 @@ from speccore.decoding.sampling import Sampling
 from speccore.decoding.theory import acceptance_rate, best_draft_length, speedup
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
-from speccore.widgets import speculative
 
 pytestmark = pytest.mark.usefixtures("strict_figures")
 
@@ -152,12 +151,6 @@ def test_the_widget_shows_the_laws_of_the_two_models_after_the_bytes_that_were_r
 def test_the_widget_refuses_a_text_too_short_to_walk_through():
     with pytest.raises(ValueError, match="text: takes more than 4 bytes, got 'ab'"):
         widgets.acceptance(byte_model(0), byte_model(1), "ab")
-
-
-def test_bytes_have_names_that_can_be_told_apart_and_printed():
-    names = speculative.NAMES
-    assert len(names) == len(set(names)) == 256
-    assert (names[10], names[32], names[65], names[200]) == (r"\n", "space", "A", "c8")
 
 
 def test_the_map_of_the_widget_is_the_formula_with_the_chosen_point_and_the_measured_one(

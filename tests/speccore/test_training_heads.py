@@ -1,5 +1,6 @@
 """Losses of heads against loops by hand; what they train, what they leave, and what they cost."""
 
+import copy
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -188,6 +189,26 @@ def test_heads_learn_on_a_trunk_that_stays_as_it_is(name):
     train(heads, batch, steps=3, learning_rate=0.01, loss=partial(loss, trunk=trunk))
     assert same(trunk, before)
     assert not any(torch.equal(each, own[key]) for key, each in heads.state_dict().items())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_trunk_that_could_learn_gives_the_gradients_of_one_that_cannot(name):
+    """To the last bit; and each of its weights can learn afterwards if it could before."""
+    trunk, heads = pair(name)
+    loss = eagle_loss if name == "EAGLE" else heads_loss
+    for number, weight in enumerate(trunk.parameters()):
+        weight.requires_grad_(number % 3 > 0)
+    could = [weight.requires_grad for weight in trunk.parameters()]
+    frozen = copy.deepcopy(trunk).requires_grad_(False)
+    found, expected = (
+        torch.autograd.grad(loss(random_batch(11), trunk=each)(heads), list(heads.parameters()))
+        for each in (trunk, frozen)
+    )
+    assert all(map(torch.equal, found, expected))
+    with pytest.raises(ValueError, match="batch: takes windows"):
+        loss(random_batch(11, length=heads.count), trunk=trunk)(heads)
+    assert [weight.requires_grad for weight in trunk.parameters()] == could
+    assert all(weight.grad is None for weight in trunk.parameters())
 
 
 @pytest.mark.parametrize("name", TOGETHER)

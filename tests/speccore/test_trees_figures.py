@@ -98,7 +98,9 @@ def test_budgets_start_at_no_draft_and_marks_lie_on_their_curve():
 
 def test_bytes_are_written_so_that_each_can_be_read():
     assert plots.byte_labels([97, 32, 10, 92, 200]) == ["a", "' '", r"\n", r"\\", r"\xc8"]
-    assert len(set(plots.byte_labels(range(256)))) == 256
+    labels = plots.byte_labels(range(256))
+    assert len(set(labels)) == 256
+    assert all(label.isascii() and label.isprintable() and label.strip() for label in labels)
     assert shortened("ab\ncd") == r"ab\ncd"
     assert shortened("0123456789", longest=5) == "…6789"
 

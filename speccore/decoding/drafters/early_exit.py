@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import torch
 
-from rlcore.validation import check_count
-from speccore.decoding.acceptance import rejection
+from rlcore.validation import Floats, check_count
 from speccore.decoding.chance import SourceOfChance
-from speccore.decoding.drafters.drafter import Drafter, Target, depth_left
+from speccore.decoding.drafters.chain import ChainDrafter
+from speccore.decoding.drafters.drafter import Target
 from speccore.decoding.sampling import Sampling
-from speccore.decoding.tree import Draft, TokenTree
+from speccore.decoding.tree import Draft
+from speccore.models.kv_cache import KVCache
 from speccore.models.transformer import Transformer
 
 
-class EarlyExitDrafter(Drafter):
+class EarlyExitDrafter(ChainDrafter):
     """Draws a chain of guesses from the first layers of the target: self-speculation.
 
     What layer ``layers`` has computed goes straight to the last norm and the output head (Elhoushi
@@ -25,36 +27,52 @@ class EarlyExitDrafter(Drafter):
     Args:
         layers: after how many layers to leave, >= 1 and fewer than the target has.
         draft_length: γ >= 1, guesses a step.
+        least_confidence: see ``ChainDrafter``.
     """
 
-    lossless = staticmethod(rejection)
-
-    def __init__(self, layers: int, draft_length: int) -> None:
+    def __init__(self, layers: int, draft_length: int, *, least_confidence: float = 0.0) -> None:
         self.layers = check_count("layers", layers)
-        self.draft_length = self.most_nodes = check_count("draft_length", draft_length)
+        super().__init__(draft_length, least_confidence)
 
-    def begin(self, model: Transformer) -> EarlyExitDrafter:
-        """Itself."""
+    def reader(self, model: Transformer) -> EarlyExitReader:
+        """The target's first layers."""
         if self.layers >= model.config.layers:
             raise ValueError(
                 f"layers: takes fewer than the target's {model.config.layers}, got {self.layers}"
             )
-        return self
+        return EarlyExitReader(model, self.layers)
 
-    @torch.inference_mode()
     def propose(
         self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
     ) -> Draft:
-        """A chain, and the laws from which it was drawn."""
-        model, cache = target.model, target.cache
-        start = cache.length
-        tokens = [context[-1]]  # the root, which the cache does not hold yet
-        laws = []
-        for _ in range(depth_left(self.draft_length, context, model.config)):
-            given = torch.tensor([tokens[-1:]], device=cache.keys.device)
-            features = model.features(given, cache=cache, layers=self.layers)[-1]
-            laws.append(sampling.law(model.logits(features)[0, 0].double().cpu().numpy()))
-            tokens.append(chance.draw(laws[-1]))
-        cache.roll_back(start)
-        laws.append(laws[-1])  # after the last guess: never read
-        return Draft(TokenTree.chain(tokens[1:]), np.stack(laws))
+        """A chain, and the laws from which it was drawn; the target's cache is left as it was."""
+        start = target.cache.length
+        draft = super().propose(context, sampling, chance, target)
+        target.cache.roll_back(start)
+        return draft
+
+
+class EarlyExitReader:
+    """The first layers of the target, which read on from where its cache ends.
+
+    Args:
+        model: the target.
+        layers: how many of its layers.
+    """
+
+    def __init__(self, model: Transformer, layers: int) -> None:
+        self.model = model
+        self.config = model.config
+        self.layers = layers
+        self._cache: KVCache
+
+    def read(self, context: Sequence[int], target: Target) -> Floats:
+        """(V,) logits after the root, which the target's cache does not hold yet."""
+        self._cache = target.cache
+        return self.extend(context[-1:])[-1]
+
+    def extend(self, tokens: Sequence[int]) -> Floats:
+        """(T, V) logits after each of some guesses more."""
+        given = torch.tensor([tokens], device=self._cache.keys.device)
+        features = self.model.features(given, cache=self._cache, layers=self.layers)[-1]
+        return self.model.logits(features)[0].double().cpu().numpy()
