@@ -27,7 +27,7 @@ from speccore.models.training import eagle_loss, guess_accuracy, heads_loss, tra
 from speccore.models.transformer import TransformerConfig
 
 TRUNK = "smollm2-135m"
-FILES = 12
+FILES = 13
 """Of answers, for each of two seeds, as two processes have written them side by side."""
 SEEDS = (0, 100_000)
 HELD_OUT = 1
