@@ -58,8 +58,10 @@ class Sampling:
         if not np.isfinite(z).all():
             raise FloatingPointError(f"logits: takes finite numbers, got {z[~np.isfinite(z)][0]}")
         if self.temperature == 0.0:
-            best = z.argmax(axis=-1)[..., None]
-            return (np.arange(z.shape[-1]) == best).astype(np.float64)
+            law = np.zeros(z.shape)
+            rows = law.reshape(-1, z.shape[-1])
+            rows[np.arange(len(rows)), z.argmax(axis=-1).ravel()] = 1.0
+            return law
         law = z - z.max(axis=-1, keepdims=True)
         if self.temperature != 1.0:
             with np.errstate(over="ignore"):  # -inf is what a tiny temperature means

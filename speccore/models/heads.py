@@ -78,8 +78,11 @@ class Heads(nn.Module):
             trunk: whose output head the rows are copied from; not packed.
 
         Raises:
+            TypeError: heads with output maps of their own.
             ValueError: tokens that do not increase or are outside the vocabulary.
         """
+        if self.settings.get("own_output"):
+            raise TypeError("heads: takes heads that read the trunk's output head, not own ones")
         self.draft_tokens = DraftTokens(tokens, trunk)
 
     @abstractmethod

@@ -153,6 +153,73 @@ def test_deepseeks_equations_21_to_23():
         assert torch.allclose(heads.logits(trunk, guess, k), logits, **EXACT)
 
 
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_that_guess_some_tokens_know_the_trunks_logits_of_these(name, tied):
+    trunk = random_model(0, SIZE, context=32, tied=tied)
+    heads, few = with_noise(HEADS[name](trunk.config)), [1, 2, 5, 9]
+    others = [token for token in range(SIZE) if token not in few]
+    tokens = random_tokens(8, rows=2)
+    guesses, full = guesses_of(heads, trunk, tokens), logits_of(heads, trunk, tokens)
+    state = set(heads.state_dict())
+    if name == "Medusa, own output":
+        with pytest.raises(TypeError, match="heads: takes heads that read the trunk's output"):
+            heads.guess_among(few, trunk)
+        return
+    heads.guess_among(few, trunk)
+    assert set(heads.state_dict()) == state  # the rows are the trunk's, and not saved again
+    for k, (guess, expected) in enumerate(zip(guesses, full, strict=True), start=1):
+        narrow = heads.narrow_logits(trunk, guess, k)
+        assert torch.allclose(narrow, expected[..., few], **EXACT)
+        wide = heads.logits(trunk, guess, k)
+        assert torch.equal(wide[..., few], narrow)
+        assert not Sampling(1.0).law(wide.numpy())[..., others].any()
+    first = torch.stack([guess[0, 0] for guess in guesses])
+    expected = torch.stack([each[0, 0] for each in full])
+    assert torch.allclose(heads.all_logits(trunk, first)[:, few], expected[:, few], **EXACT)
+
+
+@pytest.mark.parametrize("few", [[], [3, 3], [4, 2], [0, SIZE], [-1, 2]])
+def test_tokens_to_guess_increase_and_are_the_trunks(few):
+    trunk, heads = pair("EAGLE")
+    with pytest.raises(ValueError, match="tokens: takes increasing numbers from 0 to 10, got"):
+        heads.guess_among(few, trunk)
+    assert heads.draft_tokens is None
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_drafter_of_some_tokens_changes_nothing_but_the_speed(temperature):
+    """A token that is never guessed has to come from the target, by its own law."""
+    trunk, head = pair("EAGLE")
+    medusa = with_noise(MedusaHeads(trunk.config, 2))
+    drafters = {
+        EagleDrafter(head, 3): 3,
+        EagleTreeDrafter(head, 3, width=2, nodes=5): 5,
+        MedusaDrafter(medusa, TokenTree.product((2, 1))): 4,
+    }
+    for heads in (head, medusa):
+        heads.guess_among([1, 2, 5, 9], trunk)
+    for drafter in drafters:
+        guessed, chances = set(), []
+        for seed in range(20):
+            ids = random_tokens(3, seed=seed)[0].tolist()
+            out = generate(
+                trunk,
+                ids,
+                max_new_tokens=20,
+                temperature=temperature,
+                drafter=drafter,
+                seed=seed,
+            )
+            flags = zip(out.tokens, out.was_guessed, strict=True)
+            guessed |= {token for token, was in flags if was}
+            chances += out.tokens
+            if temperature == 0:
+                assert out.tokens == generate(trunk, ids, max_new_tokens=20).tokens
+        assert guessed and guessed <= {1, 2, 5, 9}
+        assert temperature == 0 or len(set(chances)) == SIZE
+
+
 @pytest.mark.parametrize("name", ["EAGLE", "EAGLE, tokens only"])
 def test_eagles_equation(name):
     trunk, head = pair(name)

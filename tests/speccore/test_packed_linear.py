@@ -163,6 +163,20 @@ def test_packed_heads_guess_the_same(name, either):
     assert all(weight.requires_grad for weight in heads.parameters())
 
 
+@pytest.mark.parametrize("linear", [PackedLinear, Int8Linear])
+def test_packed_heads_of_some_tokens_guess_the_same(linear, either):
+    trunk, head, few = Transformer(CONFIG), EagleHead(CONFIG), list(range(5, 695))
+    head.guess_among(few, trunk)
+    twin = packed(head, linear)
+    x = inputs(1, 3, CONFIG.width)
+    with torch.inference_mode():
+        expected, found = (each.logits(trunk, x, 1) for each in (head, twin))
+    assert torch.equal(found[..., :5], expected[..., :5])
+    close = 1e-5 if linear is PackedLinear else 0.05 * expected[..., few].std()
+    assert torch.allclose(found[..., few], expected[..., few], rtol=0, atol=close)
+    assert head.draft_tokens.weight is not None
+
+
 def test_a_packed_model_shares_nothing_but_the_embedding():
     """The matrices are there once more, the embedding, the largest of a real model, is not."""
     model = Transformer(CONFIG)

@@ -180,6 +180,15 @@ def test_loaded_heads_are_the_saved_ones_rounded_to_fp16(name, tiny, tmp_path):
     assert all(map(torch.equal, loaded.guesses(*given), rounded))
 
 
+def test_loaded_heads_guess_the_tokens_that_the_saved_ones_did(tiny, tmp_path):
+    heads, trunk, few = EagleHead(CONFIG), load("tiny", folder=tmp_path), [0, 7, 97, 255]
+    heads.guess_among(few, trunk)
+    save_heads(heads, "heads", {}, folder=tmp_path, trunk=trunk)
+    loaded = load_heads("heads", trunk, folder=tmp_path)
+    assert loaded.draft_tokens.ids.tolist() == few
+    assert torch.equal(loaded.draft_tokens.weight, heads.draft_tokens.weight)
+
+
 def test_heads_are_loaded_for_their_own_trunk_only(tiny, tmp_path):
     trunk, heads = load("tiny", folder=tmp_path), MedusaHeads(CONFIG, 2)
     save_heads(heads, "heads", {}, folder=tmp_path, trunk=trunk)

@@ -133,6 +133,44 @@ def test_eagles_loss_compares_features_and_laws_by_hand(reads_features):
         assert torch.allclose(found, smooth + classification * crossed, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_recorded_features_take_the_place_of_a_pass_of_the_trunk(name):
+    trunk, heads = pair(name)
+    batch = tokens, _ = random_batch(11)
+    recorded = tokens, trunk.features(tokens)[-1]
+    losses = [heads_loss, eagle_loss] if name == "EAGLE" else [heads_loss]
+    for loss in losses:
+        one, other = (loss(each, trunk=trunk)(heads) for each in (batch, recorded))
+        assert torch.allclose(one, other, rtol=1e-12, atol=0)
+    shares = [
+        guess_accuracy(heads, trunk, iter([each]), count=1, best=3) for each in (batch, recorded)
+    ]
+    assert (shares[0] == shares[1]).all()
+
+
+@pytest.mark.parametrize("name", ["Medusa", "EAGLE"])
+def test_heads_of_some_tokens_learn_the_law_of_these(name):
+    """As if the other tokens were none: the laws are those of softmax over the few."""
+    trunk, heads = pair(name)
+    few = [1, 2, 5, 9]
+    heads.guess_among(few, trunk)
+    tokens, _ = batch = random_batch(11)
+    laws = trunk(tokens)[..., few].softmax(-1)
+    features = trunk.features(tokens)[-1]
+    guesses = heads.guesses(features, trunk.embedding(tokens))
+    expected = sum(
+        -(0.8**k) * (laws[:, k:] * trunk.logits(guess)[..., few].log_softmax(-1)).sum(-1).mean()
+        for k, guess in enumerate(guesses, start=1)
+    )
+    assert torch.allclose(heads_loss(batch, trunk=trunk)(heads), expected, rtol=1e-10)
+    if name == "EAGLE":
+        one, other = (
+            eagle_loss(batch, trunk=trunk, noise=0.0, classification=weight)(heads)
+            for weight in (0.0, 1.0)
+        )
+        assert torch.allclose(other - one, expected / 0.8, rtol=1e-10)
+
+
 def test_directions_have_a_root_mean_square_of_1():
     x = torch.randn(5, 3, 8, generator=torch.Generator().manual_seed(0)).double() * 7
     assert torch.allclose(directions(x).square().mean(-1), torch.ones(5, 3).double())
