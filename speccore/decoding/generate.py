@@ -332,18 +332,21 @@ def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> tuple[
         tokens[row, 0] = text.tokens[-1]
         tokens[row, 1 : len(tree) + 1] = tree.tokens
     positions = mask = None
-    if len(texts) > 1 or not trees[0].is_chain:  # else they are what the model assumes
+    if len(texts) > 1:
         positions = np.zeros((len(texts), count), dtype=np.int64)
         mask = np.broadcast_to(np.eye(count, dtype=bool), (len(texts), count, count)).copy()
         for row, (text, tree) in enumerate(zip(texts, trees, strict=True)):
             positions[row] = len(text.tokens) - 1
             positions[row, 1 : len(tree) + 1] += tree.depths
             mask[row, : len(tree) + 1, : len(tree) + 1] = tree.mask
+    elif not trees[0].is_chain:  # else they are what the model assumes
+        positions = len(texts[0].tokens) - 1 + np.append(0, trees[0].depths)
+        mask = trees[0].mask
     there = cache.keys.device
     features = model.features(
         torch.from_numpy(tokens).to(there),
-        None if positions is None else torch.from_numpy(positions).to(there),
-        None if mask is None else torch.from_numpy(mask).to(there),
+        None if positions is None else torch.tensor(positions, device=there),
+        None if mask is None else torch.tensor(mask, device=there),
         cache,
     )[-1]
     return model.logits(features).double().cpu().numpy(), features

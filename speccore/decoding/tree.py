@@ -86,6 +86,8 @@ class TokenTree:
         Args:
             tokens: (n,) token ids >= 0.
         """
+        for each in ("depth", "mask", "is_chain", "_children"):
+            getattr(self, each)  # known from now on, to all that have this shape
         new = copy.copy(self)
         new.tokens = _as_indices("tokens", tokens)
         if len(new.tokens) != len(self.parents):

@@ -436,7 +436,8 @@ class EagleHead(Heads):
 
 def directions(features: Tensor) -> Tensor:
     """(…, C) features, each divided by its root mean square: all that an output head reads."""
-    return F.rms_norm(features, features.shape[-1:])
+    length = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+    return features * (features.shape[-1] ** 0.5 / length)
 
 
 KINDS = (MedusaHeads, BlockwiseHeads, MTPHeads, MTPModules, EagleHead)
