@@ -14,12 +14,12 @@ import torch
 
 from rlcore.validation import Floats, check_count
 from speccore.models.kv_cache import KVCache
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 
 @torch.inference_mode()
 def measure_passes(
-    model: Transformer,
+    model: LanguageModel,
     counts: Sequence[int],
     *,
     context: int = 128,
@@ -67,7 +67,7 @@ def measure_passes(
     return seconds
 
 
-def pass_times(model: Transformer, most: int, *, context: int = 128, repeats: int = 30) -> Floats:
+def pass_times(model: LanguageModel, most: int, *, context: int = 128, repeats: int = 30) -> Floats:
     """(most,) T(1) … T(most): the medians of ``measure_passes``, as ``theory`` takes them."""
     seconds = measure_passes(
         model, range(1, check_count("most", most) + 1), context=context, repeats=repeats

@@ -107,19 +107,23 @@ class CausalLM(nn.Module):
         positions: Tensor | None = None,
         mask: Tensor | None = None,
         cache: KVCache | None = None,
+        layers: int | None = None,
     ) -> list[Tensor]:
         """What the output head takes: the last hidden state, behind the last norm.
 
         Args:
             tokens, positions, mask, cache: as of ``Transformer.forward``; no gradients.
+            layers: None, all of them.
 
         Returns:
             One tensor (B, T, C).
 
         Raises:
             ValueError: positions, a mask or rows of different lengths, and a model that takes
-                none; no room in the cache.
+                none; no room in the cache; a number of layers.
         """
+        if layers is not None:
+            raise ValueError(f"layers: takes None with a model of Transformers, got {layers}")
         batch, count = tokens.shape
         cache = cache or KVCache.of(self, batch, count)
         given: dict[str, Any] = {}

@@ -77,8 +77,10 @@ class LanguageModel(Protocol):
         positions: Tensor | None = None,
         mask: Tensor | None = None,
         cache: KVCache | None = None,
+        layers: int | None = None,
     ) -> list[Tensor]:
-        """(B, T, C) tensors, of which the last is what ``logits`` takes."""
+        """(B, T, C) tensors, of which the last is what ``logits`` takes; after so many layers, all
+        if None, which not every model can stop before."""
 
     def logits(self, features: Tensor) -> Tensor:
         """(…, C) last features → (…, V)."""

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models
 import speccore
 from speccore.decoding.certificate import exact_law, g_test, total_variation
 from speccore.decoding.chance import Chance
-from speccore.decoding.cost import pass_times
+from speccore.decoding.cost import measure_passes, pass_times
 from speccore.decoding.drafters import (
     DatastoreDrafter,
     EagleDrafter,
@@ -185,7 +185,7 @@ def test_their_model_drafts_for_ours(architecture, tree):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("name", ("n-gram", "their model", "our model's tree"))
+@pytest.mark.parametrize("name", ("n-gram", "our model"))
 def test_the_joint_law_is_the_models(name, architecture):
     model, sampling = theirs(architecture, vocab_size=3), Sampling(3.0, top_p=0.95)
     target, prompt = CausalLM(model), [0, 1, 2, 1, 0, 1]
@@ -208,9 +208,9 @@ def test_sampling_with_real_seeds_follows_the_models_law():
     model = theirs("GPT-2", vocab_size=3)
     target, prompt = CausalLM(model), [0, 1, 2, 1]
     law = true_law(lambda tokens: model(tokens).logits, 3, prompt, 2, Sampling(1.5))
-    for name in ("their model", "our model's tree"):
+    for name in ("our model", "our model's tree"):
         counts, drafter = np.zeros((3, 3)), drafters(target)[name]
-        for seed in range(400):
+        for seed in range(200):
             settings = {"max_new_tokens": 2, "temperature": 1.5, "seed": seed}
             counts[generate(target, prompt, drafter=drafter, **settings).tokens] += 1
         assert g_test(counts, law).passes(1e-3), name
@@ -291,7 +291,7 @@ def test_a_model_without_stated_positions_decodes_with_chains_alone():
             drafter = chains(CausalLM(theirs("GPT-2")))[name]
             assert generate(target, prompt, max_new_tokens=COUNT, drafter=drafter).tokens == text
     for run in (
-        lambda: generate(target, [1, 2], drafter=LookaheadDrafter()),
+        lambda: generate(target, [1, 2], max_new_tokens=5, drafter=LookaheadDrafter()),
         lambda: generate(target, [[1, 2], [3]], max_new_tokens=5),
     ):
         with pytest.raises(ValueError, match="mask: BloomForCausalLM does not take positions"):
@@ -315,6 +315,8 @@ def test_a_text_may_fill_the_context_and_a_window_ends_it():
 def test_passes_can_be_timed():
     times = pass_times(CausalLM(theirs("GPT-2").float()), 3, context=8, repeats=1)
     assert times.shape == (3,) and (times > 0).all()
+    with pytest.raises(ValueError, match="layers: takes None with a model of Transformers, got 1"):
+        measure_passes(CausalLM(theirs("GPT-2").float()), [1], context=8, repeats=1, layers=1)
 
 
 # -- what does not fit -----------------------------------------------------------------------------
@@ -371,13 +373,13 @@ def test_a_model_that_ignores_masks_is_kept_to_chains(monkeypatch):
 )
 def test_drafters_that_use_our_layers_refuse_theirs(drafter):
     with pytest.raises(ValueError, match="drafter: takes a target of the course's own class"):
-        generate(CausalLM(theirs("Llama")), [1, 2], drafter=drafter)
+        generate(CausalLM(theirs("Llama")), [1, 2], max_new_tokens=5, drafter=drafter)
 
 
 def test_a_draft_model_must_know_the_same_tokens():
     draft = CausalLM(theirs("GPT-2", vocab_size=7))
     with pytest.raises(ValueError, match="the target's vocabulary of 11, got 7"):
-        generate(CausalLM(theirs("Llama")), [1], drafter=ModelDrafter(draft, 2))
+        generate(CausalLM(theirs("Llama")), [1], max_new_tokens=5, drafter=ModelDrafter(draft, 2))
 
 
 # -- by name ---------------------------------------------------------------------------------------
@@ -386,7 +388,7 @@ def test_a_draft_model_must_know_the_same_tokens():
 def saved(folder, name="GPT-2"):
     """A model in a folder, with a tokenizer whose third token ends a text."""
     model = theirs(name).float()
-    model.config.eos_token_id = 2
+    model.config.eos_token_id = model.generation_config.eos_token_id = 2
     model.save_pretrained(folder)
     words = {f"{number} ": number for number in range(11)}
     Tokenizer(models.WordLevel(words, unk_token="0 ")).save(str(folder / "tokenizer.json"))
