@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,7 +63,7 @@ class AdaptiveDrafter(Drafter):
         longest = getattr(drafter, "draft_length", None)
         if longest is None:
             raise TypeError(f"drafter: takes one with a draft_length, got {type(drafter).__name__}")
-        self.drafter = drafter
+        self.drafter: Any = drafter  # not every one has a length to change
         self.guess_cost = check_number(
             "guess_cost", guess_cost, "a finite number >= 0", lambda cost: 0.0 <= cost < np.inf
         )
