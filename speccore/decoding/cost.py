@@ -14,12 +14,12 @@ import torch
 
 from rlcore.validation import Floats, check_count
 from speccore.models.kv_cache import KVCache
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 
 @torch.inference_mode()
 def measure_passes(
-    model: Transformer,
+    model: LanguageModel,
     counts: Sequence[int],
     *,
     context: int = 128,
@@ -52,9 +52,8 @@ def measure_passes(
             f"context: takes at most {model.config.context} − {max(sizes)} with these counts, "
             f"got {context}"
         )
-    weight = model.norm.weight
-    cache = KVCache(model.config, 1, longest, dtype=weight.dtype, device=weight.device)
-    tokens = torch.arange(longest, device=weight.device)[None] % model.config.vocab_size
+    cache = KVCache.of(model, 1, longest)
+    tokens = torch.arange(longest, device=model.device)[None] % model.config.vocab_size
     model(tokens[:, :context], cache=cache)
     seconds = np.zeros((repeats, len(sizes)))
     for repeat in range(-1, repeats):
@@ -68,7 +67,7 @@ def measure_passes(
     return seconds
 
 
-def pass_times(model: Transformer, most: int, *, context: int = 128, repeats: int = 30) -> Floats:
+def pass_times(model: LanguageModel, most: int, *, context: int = 128, repeats: int = 30) -> Floats:
     """(most,) T(1) … T(most): the medians of ``measure_passes``, as ``theory`` takes them."""
     seconds = measure_passes(
         model, range(1, check_count("most", most) + 1), context=context, repeats=repeats

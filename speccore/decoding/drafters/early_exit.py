@@ -9,10 +9,11 @@ import torch
 from rlcore.validation import Floats, check_count
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.chain import ChainDrafter
-from speccore.decoding.drafters.drafter import Target
+from speccore.decoding.drafters.drafter import Target, own_model
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import Draft
 from speccore.models.kv_cache import KVCache
+from speccore.models.language_model import LanguageModel
 from speccore.models.transformer import Transformer
 
 
@@ -34,13 +35,13 @@ class EarlyExitDrafter(ChainDrafter):
         self.layers = check_count("layers", layers)
         super().__init__(draft_length, least_confidence)
 
-    def reader(self, model: Transformer) -> EarlyExitReader:
+    def reader(self, model: LanguageModel) -> EarlyExitReader:
         """The target's first layers."""
-        if self.layers >= model.config.layers:
+        if self.layers >= own_model(model).config.layers:
             raise ValueError(
                 f"layers: takes fewer than the target's {model.config.layers}, got {self.layers}"
             )
-        return EarlyExitReader(model, self.layers)
+        return EarlyExitReader(own_model(model), self.layers)
 
     def propose(
         self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
