@@ -67,7 +67,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "smollm2-medusa": Recipe(
         partial(MedusaHeads, count=3),
-        steps=1200,
+        steps=400,
         learning_rate=1e-3,
         loss=heads_loss,
         sizes="Three heads, each a square matrix: 1.0 M weights.",
