@@ -77,16 +77,16 @@ def test_greedy_text_is_that_of_plain_decoding(name, model, drafters, plain):
 
 @pytest.mark.parametrize("name", ["prompt lookup", "Medusa", "EAGLE", "EAGLE, tree"])
 def test_the_law_of_a_sampled_token_is_the_models(name, model, drafters):
-    """The next two tokens after a text in 300 runs; a right drafter fails once in 1000 times."""
+    """The next two tokens after a text in 200 runs; a right drafter fails once in 1000 times."""
     ids = model.tokenizer.encode("The cat saw the dog, and the cat saw the")
     outputs = generate(
-        model, [ids] * 300, max_new_tokens=3, temperature=1.0, drafter=drafters[name], seed=17
+        model, [ids] * 200, max_new_tokens=3, temperature=1.0, drafter=drafters[name], seed=17
     )
     with torch.inference_mode():
         law = model(torch.tensor([ids]))[0, -1].double().softmax(-1).numpy()
     first = np.array([each.tokens[0] for each in outputs])
     assert g_test(np.bincount(first, minlength=len(law)), law).passes(1e-3)
-    assert 0 < sum(each.accepted_lengths[0] for each in outputs) < 600
+    assert 0 < sum(each.accepted_lengths[0] for each in outputs) < 400
     often = int(np.bincount(first).argmax())
     second = [each.tokens[1] for each in outputs if each.tokens[0] == often]
     with torch.inference_mode():
