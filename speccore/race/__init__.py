@@ -1,0 +1,73 @@
+"""The race of chapter 19: every method on a real model and on the course's own (``make race``).
+
+``methods`` says who races and with which settings, ``turns`` runs, ``results`` keeps and reads.
+"""
+
+from speccore.race.methods import METHODS, OWN, PLAIN, REAL, Method, Track, contestants, track
+from speccore.race.results import (
+    PHASES,
+    RESULTS,
+    Prompt,
+    Race,
+    Run,
+    by_kind,
+    differences,
+    kept_of_tried,
+    pooled,
+    predicted_speedup,
+    progress_at,
+    save,
+    seconds_a_token,
+    speedups,
+    stood_before,
+    stored,
+    tokens_per_step,
+)
+from speccore.race.turns import (
+    NEW_TOKENS,
+    ROUNDS,
+    held_out_prompts,
+    margin,
+    prompts_of,
+    run_race,
+    take_turns,
+    timed,
+    tune,
+)
+
+__all__ = [
+    "METHODS",
+    "NEW_TOKENS",
+    "OWN",
+    "PHASES",
+    "PLAIN",
+    "REAL",
+    "RESULTS",
+    "ROUNDS",
+    "Method",
+    "Prompt",
+    "Race",
+    "Run",
+    "Track",
+    "by_kind",
+    "contestants",
+    "differences",
+    "held_out_prompts",
+    "kept_of_tried",
+    "margin",
+    "pooled",
+    "predicted_speedup",
+    "progress_at",
+    "prompts_of",
+    "run_race",
+    "save",
+    "seconds_a_token",
+    "speedups",
+    "stood_before",
+    "stored",
+    "take_turns",
+    "timed",
+    "tokens_per_step",
+    "track",
+    "tune",
+]
