@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from rlcore.validation import Floats
-from speccore.decoding.cost import pass_times
+from speccore.decoding.cost import pass_times, reading_time
 from speccore.decoding.drafters import (
     DatastoreDrafter,
     Drafter,
@@ -26,7 +26,7 @@ from speccore.decoding.tree import TokenTree
 from speccore.models.heads import EagleHead, Heads, MTPModules, ParallelHeads
 from speccore.models.ngram import NGramModel
 from speccore.models.packed_linear import packed
-from speccore.models.pretrained import available, load, load_heads, model_card
+from speccore.models.pretrained import available, load, load_heads, model_card, weights_sha256
 from speccore.models.text import standard_library
 from speccore.models.transformer import Transformer
 
@@ -36,28 +36,25 @@ MOST_NODES = 24
 """No draft of the race has more."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Track:
-    """A model to race on."""
+    """A model to race on, and what was measured and loaded for it."""
 
     name: str
-    trunk: Transformer
-    """As ``load`` gives it: what heads are checked against."""
+    sha256: str
+    """Of its weights (``weights_sha256``)."""
     model: Transformer
-    """The same, packed: what decodes."""
+    """Packed."""
+    heads: Mapping[str, Heads]
+    """Name of a file → heads of this model, packed; of all that its methods want and are there."""
     times: Floats
     """(N,) T(1) … T(N), seconds of its passes on this machine."""
-    _heads: dict[str, Heads] = field(default_factory=dict)
-
-    def heads(self, name: str) -> Any:
-        """Heads of the trunk, packed; loaded once."""
-        if name not in self._heads:
-            self._heads[name] = packed(load_heads(name, self.trunk))
-        return self._heads[name]
+    reading_time: float
+    """Seconds to read its weights once."""
 
 
 def track(name: str, *, repeats: int = 10) -> Track:
-    """A model by name, packed, with the times of its passes.
+    """A model by name with its heads, packed, and the times of its passes.
 
     Args:
         name: ``REAL`` or ``OWN``.
@@ -70,8 +67,13 @@ def track(name: str, *, repeats: int = 10) -> Track:
     if name not in METHODS:
         raise ValueError(f"name: takes one of {', '.join(METHODS)}; got {name!r}")
     trunk = load(name)
+    wanted = {each.settings.get("heads") for each in METHODS[name].values()}
+    heads = {file: packed(load_heads(file, trunk)) for file in available() if file in wanted}
+    sha256, seconds = weights_sha256(trunk), reading_time(trunk)
     model = packed(trunk)
-    return Track(name, trunk, model, pass_times(model, MOST_NODES + 1, repeats=repeats))
+    del trunk  # as large as the model itself
+    times = pass_times(model, MOST_NODES + 1, repeats=repeats)
+    return Track(name, sha256, model, heads, times, seconds)
 
 
 def _lookup(track: Track, **settings: Any) -> Drafter:
@@ -103,19 +105,19 @@ def _parallel(track: Track, *, heads: str, most_nodes: int) -> Drafter:
     """The best tree for this machine, and the accuracies on validation text of the heads' card."""
     plan = best_tree(model_card(heads)["validation_accuracy"], track.times[: most_nodes + 1])
     tree = plan.tree if len(plan.tree) else TokenTree.chain([0])
-    return MedusaDrafter(cast(ParallelHeads, track.heads(heads)), tree)
+    return MedusaDrafter(cast(ParallelHeads, track.heads[heads]), tree)
 
 
 def _modules(track: Track, *, heads: str, **settings: Any) -> Drafter:
-    return MTPDrafter(cast(MTPModules, track.heads(heads)), **settings)
+    return MTPDrafter(cast(MTPModules, track.heads[heads]), **settings)
 
 
 def _eagle(track: Track, *, heads: str, **settings: Any) -> Drafter:
-    return EagleDrafter(cast(EagleHead, track.heads(heads)), **settings)
+    return EagleDrafter(cast(EagleHead, track.heads[heads]), **settings)
 
 
 def _eagle_tree(track: Track, *, heads: str, **settings: Any) -> Drafter:
-    return EagleTreeDrafter(cast(EagleHead, track.heads(heads)), **settings)
+    return EagleTreeDrafter(cast(EagleHead, track.heads[heads]), **settings)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ class Race:
     """Of the model's weights (``weights_sha256``)."""
     pass_times: Floats
     """(N,) T(1) … T(N), seconds, measured before the start."""
+    reading_time: float
+    """Seconds to read the model's weights once."""
     settings: Mapping[str, Mapping[str, Any]]
     """Method → its settings; plain decoding has none."""
     prompts: tuple[Prompt, ...]
@@ -242,6 +244,7 @@ def _as_json(race: Race) -> dict[str, Any]:
         "sha256": race.sha256,
         "about": dict(race.about),
         "pass_times": [_rounded(each) for each in race.pass_times],
+        "reading_time": _rounded(race.reading_time),
         "settings": {name: dict(each) for name, each in race.settings.items()},
         "prompts": [
             {"kind": each.kind, "text": each.text, "ids": list(each.ids)} for each in race.prompts
@@ -299,6 +302,7 @@ def _from_json(found: Mapping[str, Any]) -> Race:
         model=found["model"],
         sha256=found["sha256"],
         pass_times=np.array(found["pass_times"]),
+        reading_time=found["reading_time"],
         settings=found["settings"],
         prompts=tuple(
             Prompt(each["kind"], each["text"], tuple(each["ids"])) for each in found["prompts"]

@@ -16,7 +16,6 @@ from speccore.decoding.drafters import Drafter, NoDrafter
 from speccore.decoding.generate import Output, Text, decode
 from speccore.decoding.sampling import Sampling
 from speccore.models.chat_prompts import CHAT_PROMPTS, TUNING_PROMPTS
-from speccore.models.pretrained import weights_sha256
 from speccore.models.text import SubwordTokenizer, batches, standard_library
 from speccore.models.transformer import Transformer
 from speccore.race.methods import METHODS, PLAIN, Track, contestants
@@ -145,8 +144,9 @@ def run_race(
         margins[name, number] = margin(where.model, text)
     return Race(
         model=where.name,
-        sha256=weights_sha256(where.trunk),
+        sha256=where.sha256,
         pass_times=where.times,
+        reading_time=where.reading_time,
         settings={
             name: dict(METHODS[where.name][name].settings) if name != PLAIN else {} for name in runs
         },
