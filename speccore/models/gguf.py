@@ -9,12 +9,14 @@ one compute with the same weights.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from speccore.models.text import SubwordTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
@@ -48,15 +50,13 @@ def load_gguf(path: str | Path, *, context: int | None = None) -> Transformer:
         ModuleNotFoundError: the libraries of the extra ``real`` are missing.
         ValueError: no such file, a damaged one, or another architecture.
     """
-    import gguf  # an extra
-
     wrong = f"path: takes a GGUF file of a Llama, {path} is none"
     try:
-        reader = gguf.GGUFReader(path)
+        reader = _reader(path)
     except (OSError, ValueError, IndexError) as error:
         raise ValueError(f"{wrong}: {error}") from error
     config = _config(reader, context)
-    with torch.device("meta"):  # no memory for weights that are about to be replaced
+    with torch.device("meta"), _NoInitialWeights():  # they are about to be replaced
         model = Transformer(config)
     try:
         state = dict(_weight(each, config) for each in reader.tensors)
@@ -65,6 +65,34 @@ def load_gguf(path: str | Path, *, context: int | None = None) -> Transformer:
     except (KeyError, RuntimeError, ValueError) as error:
         raise ValueError(f"{wrong}: {error}") from error
     return model.requires_grad_(False)
+
+
+class _NoInitialWeights(TorchFunctionMode):
+    """Layers are built without drawing their weights, which takes long even without memory."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return None
+        return func(*args, **(kwargs or {}))
+
+
+def _reader(path: str | Path) -> Any:
+    """The library's reader, on an array like any other: pieces of a memory map take long to make,
+    and each token is one."""
+    import gguf  # an extra
+
+    class Reader(gguf.GGUFReader):
+        @property
+        def data(self) -> Any:
+            return self._data
+
+        @data.setter
+        def data(self, mapped: Any) -> None:
+            self._data = mapped.view(np.ndarray)
+
+    return Reader(path)
 
 
 def _config(reader: Any, context: int | None) -> TransformerConfig:

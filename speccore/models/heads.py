@@ -22,9 +22,10 @@ token ids.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -55,7 +56,10 @@ class Heads(nn.Module):
 
     Attributes:
         settings: the arguments beside ``config``, to build the same heads again.
+        draft_tokens: what ``guess_among`` has set; None for all tokens of the trunk.
     """
+
+    draft_tokens: DraftTokens | None
 
     def __init__(self, config: TransformerConfig, count: int, *, seed: int, **more: Any) -> None:
         super().__init__()
@@ -63,6 +67,20 @@ class Heads(nn.Module):
         self.config = config
         self.count = check_count("count", count)
         self.settings: dict[str, Any] = {"count": count, "seed": seed, **more}
+        self.draft_tokens = None
+
+    def guess_among(self, tokens: Sequence[int], trunk: Transformer) -> None:
+        """Guess some tokens only, the frequent ones, since reading all rows of a large output head
+        takes long (Zhao et al. 2025, FR-Spec).
+
+        Args:
+            tokens: increasing ids.
+            trunk: whose output head the rows are copied from; not packed.
+
+        Raises:
+            ValueError: tokens that do not increase or are outside the vocabulary.
+        """
+        self.draft_tokens = DraftTokens(tokens, trunk)
 
     @abstractmethod
     def guesses(self, features: Tensor, embeddings: Tensor) -> list[Tensor]:
@@ -79,11 +97,22 @@ class Heads(nn.Module):
 
     def logits(self, trunk: Transformer, guess: Tensor, k: int) -> Tensor:
         """(…, C) features of guess k = 1 … K → (…, V), by the trunk's own norm and output head."""
-        return trunk.logits(guess)
+        return self._of_all_tokens(self.narrow_logits(trunk, guess, k))
+
+    def narrow_logits(self, trunk: Transformer, guess: Tensor, k: int) -> Tensor:
+        """As ``logits``, of the tokens that are guessed, if these are not all."""
+        return self.read_out(trunk, guess)
 
     def all_logits(self, trunk: Transformer, guesses: Tensor) -> Tensor:
         """(K, C) features of the first guesses of a moment → (K, V)."""
-        return trunk.logits(guesses)
+        return self._of_all_tokens(self.read_out(trunk, guesses))
+
+    def read_out(self, trunk: Transformer, features: Tensor) -> Tensor:
+        """(…, C) features → the trunk's logits of the tokens that are guessed, (…, V) if of all."""
+        return trunk.logits(features) if self.draft_tokens is None else self.draft_tokens(features)
+
+    def _of_all_tokens(self, logits: Tensor) -> Tensor:
+        return logits if self.draft_tokens is None else self.draft_tokens.spread(logits)
 
     def _draw(self, seed: int) -> None:
         """Weights like the trunk's; maps that add to the residual stream start at zero or small."""
@@ -93,6 +122,48 @@ class Heads(nn.Module):
                 small = name.endswith(("attention.output.weight", "down.weight"))
                 std = 0.02 / 2**0.5 if small else 0.02
                 nn.init.normal_(weight, std=std, generator=generator)
+
+
+class DraftTokens(nn.Module):
+    """The part of a trunk's norm and output head for some tokens; no part of a state dict.
+
+    Args:
+        tokens, trunk: as of ``Heads.guess_among``.
+    """
+
+    def __init__(self, tokens: Sequence[int], trunk: Transformer) -> None:
+        super().__init__()
+        size = trunk.config.vocab_size
+        ends = (-1, *tokens, size)
+        if not tokens or any(one >= other for one, other in pairwise(ends)):
+            raise ValueError(
+                f"tokens: takes increasing numbers from 0 to {size - 1}, got {list(tokens)[:5]} …"
+            )
+        head = trunk.embedding if trunk.head is None else trunk.head
+        ids = torch.tensor(tokens)
+        rows: Tensor = head.weight.detach()[ids]  # type: ignore[union-attr]
+        self.size = size
+        self.eps = cast(float, trunk.norm.eps)
+        self.ids: Tensor
+        self.weight: Tensor
+        self.register_buffer("ids", ids, persistent=False)
+        self.register_buffer("weight", rows * trunk.norm.weight.detach(), persistent=False)
+        self.map: Callable[[Tensor], Tensor] | None = None  # in place of the weight, if packed
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(…, C) features → (…, N) logits of the N tokens."""
+        h = F.rms_norm(features, features.shape[-1:], eps=self.eps)
+        return F.linear(h, self.weight) if self.map is None else self.map(h)
+
+    def spread(self, logits: Tensor) -> Tensor:
+        """(…, N) logits → (…, V): a number so low for all other tokens that none is guessed."""
+        wide = logits.new_full((*logits.shape[:-1], self.size), NEVER)
+        wide[..., self.ids] = logits
+        return wide
+
+
+NEVER = -1e9
+"""The logit of a token that is not guessed; finite, as all logits."""
 
 
 # -- all at once, from the trunk's features alone --------------------------------------------------
@@ -162,16 +233,16 @@ class MedusaHeads(ParallelHeads):
         guesses = h + F.silu(torch.matmul(h, self.maps[which].mT))  # (K, B · T, C)
         return guesses.view(-1, *features.shape)
 
-    def logits(self, trunk: Transformer, guess: Tensor, k: int) -> Tensor:
-        """(…, C) features of guess k → (…, V)."""
+    def narrow_logits(self, trunk: Transformer, guess: Tensor, k: int) -> Tensor:
+        """(…, C) features of guess k → (…, V), or those of the tokens that are guessed."""
         if self.output_norm is None:
-            return trunk.logits(guess)
+            return super().narrow_logits(trunk, guess, k)
         return F.linear(self.output_norm(guess), self.outputs[k - 1])
 
     def all_logits(self, trunk: Transformer, guesses: Tensor) -> Tensor:
         """(K, C) → (K, V)."""
         if self.output_norm is None:
-            return trunk.logits(guesses)
+            return super().all_logits(trunk, guesses)
         outputs = self.outputs[: len(guesses)]
         return torch.einsum("kc,kvc->kv", self.output_norm(guesses), outputs)
 

@@ -11,8 +11,8 @@ makes them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from speccore.decoding.drafters.drafter import NoDrafter, Target
 from speccore.decoding.generate import Text, decode
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import Draft
-from speccore.models.text import SubwordTokenizer, standard_library
+from speccore.models.text import SubwordTokenizer, batches, standard_library
 from speccore.models.transformer import Transformer
 
 TASKS = (
@@ -85,8 +85,32 @@ class Answers:
     """(N,) int64."""
     features: Tensor
     """(N, C) FP16, after the last block."""
-    starts: tuple[int, ...] = field(default=())
+    starts: tuple[int, ...]
     """Where each conversation begins; it ends where the next one begins."""
+
+    def batches(
+        self, *, batch: int, length: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Endless random windows, as of ``text.batches``, with features in place of targets.
+
+        Yields:
+            (B, T) int64 tokens and their (B, T, C) features.
+        """
+        windows = batches(
+            torch.arange(len(self.tokens)), batch=batch, length=length, generator=generator
+        )
+        return ((self.tokens[places], self.features[places].float()) for places, _ in windows)
+
+    def frequent_tokens(self, count: int) -> list[int]:
+        """The most frequent tokens in order of their ids; of equally frequent ones the lower.
+
+        The ids of byte pairs are in the order in which they were found, the frequent ones first, so
+        that this is a guess at tokens that do not occur here, too.
+        """
+        frequency = torch.bincount(self.tokens, minlength=count)
+        most = torch.sort(frequency, descending=True, stable=True).indices[:count]
+        found: list[int] = most.sort().values.tolist()
+        return found
 
 
 def write_answers(
@@ -113,9 +137,13 @@ def write_answers(
 
     Returns:
         The files.
+
+    Raises:
+        ValueError, TypeError: a model without a template for conversations, numbers below 1.
     """
     check_count("seed", seed, minimum=0)
     check_count("batch", batch)
+    tokenizer = _chat(model)
     files = [Path(folder) / f"answers-{number:03}.safetensors" for number in range(count)]
     functions = python_functions()
     passages: list[str] = []
@@ -125,8 +153,9 @@ def write_answers(
             prompts = _prompts(model, batch, generator, functions, passages)
             temperature = 0.7 if number % 3 == 2 else 0.0
             first = seed + number * 2 * batch + batch
-            _save(path, _written(model, prompts, length, temperature, first), prompts)
-        passages = [*passages, *_passages(model.tokenizer, path)][-20 * batch :]
+            texts = _decoded(model, prompts, length, temperature=temperature, seed=first)
+            _save(path, texts)
+        passages = [*passages, *_passages(tokenizer, path)][-20 * batch :]
     return files
 
 
@@ -156,6 +185,13 @@ def python_functions(*, characters: int = 700) -> list[str]:
     return [each.rstrip() for each in found if 100 < len(each) < characters]
 
 
+def _chat(model: Transformer) -> SubwordTokenizer:
+    tokenizer = model.tokenizer
+    if not isinstance(tokenizer, SubwordTokenizer) or tokenizer.chat_template is None:
+        raise ValueError("model: takes one that is made for conversations, with its tokenizer")
+    return tokenizer
+
+
 def _prompts(
     model: Transformer,
     count: int,
@@ -164,20 +200,18 @@ def _prompts(
     passages: Sequence[str],
 ) -> list[list[int]]:
     """Half of them questions that the model asks, when there are passages of earlier answers."""
-    tokenizer = model.tokenizer
-    assert isinstance(tokenizer, SubwordTokenizer)
+    tokenizer = _chat(model)
     asked = count if not passages else (count + 1) // 2
     questions = _questions(model, asked, seed=int(generator.integers(2**31)))
     for number in range(count - asked):
         tasks, texts = (CODE_TASKS, functions) if number % 4 == 3 else (TASKS, passages)
-        task, text = tasks[generator.integers(len(tasks))], texts[generator.integers(len(texts))]
+        task, text = (each[int(generator.integers(len(each)))] for each in (tasks, texts))
         questions.append(f"{task}\n\n{text}")
     return [tokenizer.chat(each) for each in questions]
 
 
 def _questions(model: Transformer, count: int, *, seed: int) -> list[str]:
-    tokenizer = model.tokenizer
-    assert isinstance(tokenizer, SubwordTokenizer)
+    tokenizer = _chat(model)
     mark = "?"
     conversation = tokenizer.decode(tokenizer.chat(mark))
     start = tokenizer.encode(conversation[: conversation.rindex(mark)])
@@ -200,13 +234,7 @@ def _decoded(
     return texts
 
 
-def _written(
-    model: Transformer, prompts: Sequence[list[int]], length: int, temperature: float, seed: int
-) -> list[Text]:
-    return _decoded(model, prompts, length, temperature=temperature, seed=seed)
-
-
-def _save(path: Path, texts: Sequence[Text], prompts: Sequence[list[int]]) -> None:
+def _save(path: Path, texts: Sequence[Text]) -> None:
     features = []
     for text in texts:
         assert isinstance(text.drafter, Recorder)
@@ -220,20 +248,19 @@ def _save(path: Path, texts: Sequence[Text], prompts: Sequence[list[int]]) -> No
             "tokens": np.concatenate(kept).astype(np.int32),
             "features": torch.cat(features).cpu().numpy(),
             "starts": starts.astype(np.int64),
-            "answers": np.array([len(each) for each in prompts]),
+            "prompts": np.array([each.prompt_length for each in texts]),
         },
         {},
     )
 
 
-def _passages(tokenizer: object, path: Path) -> list[str]:
+def _passages(tokenizer: SubwordTokenizer, path: Path) -> list[str]:
     """The beginnings of the answers of a file, whole sentences where there are any."""
-    assert isinstance(tokenizer, SubwordTokenizer)
     arrays = load_arrays(path, "files")[0]
     found = []
     starts = [*arrays["starts"].tolist(), len(arrays["tokens"])]
-    for number, answer in enumerate(arrays["answers"].tolist()):
-        tokens = arrays["tokens"][starts[number] + answer : starts[number + 1]].tolist()
+    for number, prompt in enumerate(arrays["prompts"].tolist()):
+        tokens = arrays["tokens"][starts[number] + prompt : starts[number + 1]].tolist()
         words = tokenizer.decode([t for t in tokens if t != tokenizer.end_of_text]).split(" ")
         text = " ".join(words[:PASSAGE]).strip()
         end = text.rfind(".")

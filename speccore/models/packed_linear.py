@@ -8,6 +8,8 @@ Decoding multiplies few rows (one token, or a draft of a few) by large matrices.
 - fewer operations: maps of the same input, side by side, are one map, and the factors of the
   norm before it are part of its matrix.
 
+A third thing changes the results: whole numbers of 8 bits in place of FP32 are a quarter to read.
+
 The operators of oneDNN are private to PyTorch: where they are missing or do not work, the ordinary
 ones take their place.
 """
@@ -15,7 +17,8 @@ ones take their place.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -23,12 +26,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speccore.models.heads import Heads, NextFeatures
+from speccore.models.heads import DraftTokens, Heads, NextFeatures
 from speccore.models.transformer import Attention, Block, FeedForward, Rotation, Transformer, rotate
 
 WORTH_PACKING = 100_000
 """Numbers of a matrix. A call of oneDNN takes some 12 µs longer than an ordinary one: smaller
 matrices never win it back."""
+LARGE = 400_000
+"""Numbers of a matrix that one row, too, reads faster as oneDNN has it: it is kept only so."""
 
 
 class PackedLinear:
@@ -46,30 +51,86 @@ class PackedLinear:
     """
 
     def __init__(self, *maps: Callable[[Tensor], Tensor], factors: Tensor | None = None) -> None:
-        weights = [cast(nn.Linear, each).weight.detach() for each in maps]
-        for weight in weights:
-            if weight.dtype != torch.float32 or weight.device.type != "cpu":
-                raise TypeError(
-                    f"maps: takes weights of torch.float32 on the CPU, "
-                    f"got {weight.dtype} on {weight.device}"
-                )
-        if any(getattr(each, "bias", None) is not None for each in maps):
-            raise TypeError("maps: takes layers without bias")
-        weight = torch.cat(weights)  # (out, in)
+        weight = _joined(maps)
         if factors is not None:
             weight = weight * factors.detach()
         self.packed: Tensor | None = None
+        self.weight: Tensor | None = None
         if weight.numel() > WORTH_PACKING and onednn_packs():
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight)
-        if weight.shape[0] > weight.shape[1]:
-            weight = weight.t().contiguous().t()
-        self.weight = weight
+        if self.packed is None or weight.numel() <= LARGE:
+            across = weight.shape[0] > weight.shape[1]
+            self.weight = weight.t().contiguous().t() if across else weight.clone()
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        if self.packed is None or x.numel() == x.shape[-1]:
-            return F.linear(x, self.weight)
+        if self.packed is None or (self.weight is not None and x.numel() == x.shape[-1]):
+            return F.linear(x, cast(Tensor, self.weight))
         return torch.ops.mkldnn._linear_pointwise.default(x, self.packed, None, "none", [], "")
+
+
+class Int8Linear:
+    """y ≈ x Wᵀ with W in whole numbers of 8 bits and x in pairs of 7, by FBGEMM.
+
+    Each row of W is divided by a scale of its own, so that its largest number is ±127, and rounded:
+    w ≈ s a. A row of x is not only rounded; what is left is magnified and rounded, too: x ≈ r (b +
+    c/126), b and c from −63 to 63, so that y ≈ s r (Σ a b + Σ a c / 126), two sums without
+    rounding. With b alone a few numbers that are far larger than the others, which language models
+    have (Dettmers et al. 2022, section 4), would leave these no digits; and with 8 bits the sum of
+    two products can leave the 16 bits in which the processor adds them. A row's result does not
+    depend on the rows beside it.
+
+    Args:
+        maps, factors: as of ``PackedLinear``.
+
+    Raises:
+        TypeError: as of ``PackedLinear``.
+        RuntimeError: this PyTorch has no FBGEMM, as on other processors than x86.
+    """
+
+    def __init__(self, *maps: Callable[[Tensor], Tensor], factors: Tensor | None = None) -> None:
+        weight = _joined(maps)
+        self.factors = factors
+        if "fbgemm" not in torch.backends.quantized.supported_engines:
+            raise RuntimeError("Int8Linear: this PyTorch has no FBGEMM")
+        scales = weight.abs().amax(1).clamp_min(SMALLEST) / 127
+        zeros = torch.zeros(len(scales), dtype=torch.int64)
+        with warnings.catch_warnings():  # that PyTorch will move this elsewhere
+            warnings.simplefilter("ignore", UserWarning)
+            whole = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
+        self.packed = torch.ops.quantized.linear_prepack(whole, None)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(…, in) → (…, out)."""
+        rows = x.flatten(0, -2)
+        if self.factors is not None:  # in W they would take digits from its rows
+            rows = rows * self.factors
+        scale = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_min(SMALLEST)
+        fine = rows * (63 / scale)
+        whole = fine.round()
+        pair = torch.cat((whole, 126 * (fine - whole)))
+        multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+        first, second = multiply(pair, 1.0, 64, self.packed).chunk(2)
+        y = torch.add(first, second, alpha=1 / 126) * (scale / 63)
+        return y.view(*x.shape[:-1], -1)
+
+
+SMALLEST = 1e-30
+"""The scale of numbers that are all zero."""
+
+
+def _joined(maps: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    """(out, in) one matrix of several maps of the same input."""
+    weights = [cast(nn.Linear, each).weight.detach() for each in maps]
+    for weight in weights:
+        if weight.dtype != torch.float32 or weight.device.type != "cpu":
+            raise TypeError(
+                f"maps: takes weights of torch.float32 on the CPU, "
+                f"got {weight.dtype} on {weight.device}"
+            )
+    if any(getattr(each, "bias", None) is not None for each in maps):
+        raise TypeError("maps: takes layers without bias")
+    return weights[0] if len(weights) == 1 else torch.cat(weights)
 
 
 @cache
@@ -89,13 +150,20 @@ def onednn_packs() -> bool:
 
 
 Model = TypeVar("Model", bound=Transformer | Heads)
+Linear = type[PackedLinear] | type[Int8Linear]
 
 
-def packed(model: Model) -> Model:
+def packed(model: Model, linear: Linear = PackedLinear) -> Model:
     """A copy of a model or of heads for the CPU, with the same results up to rounding.
 
-    It holds each large matrix twice. It has no gradients, and a state dict without the matrices:
-    keep the model itself if it is to be trained or saved.
+    It has no gradients, and a state dict without the matrices: keep the model itself if it is to be
+    trained or saved. The embedding is the model's own and no copy, as it is large and only looked
+    up.
+
+    Args:
+        model: in FP32, on the CPU.
+        linear: ``Int8Linear`` for a model of a quarter of the size, which is faster still, and
+            another model: it has logits of its own.
 
     Raises:
         TypeError: a model that is packed already, in another format than FP32, or on another
@@ -103,19 +171,29 @@ def packed(model: Model) -> Model:
     """
     if is_packed(model):
         raise TypeError("model: takes one that is not packed yet")
-    twin: Any = copy.deepcopy(model).requires_grad_(False)
+    # Matrices are packed as they are, so that none is there a third time.
+    maps = (each for each in model.modules() if isinstance(each, nn.Linear | nn.Embedding))
+    as_they_are = {
+        id(each.weight): nn.Parameter(each.weight.detach(), requires_grad=False) for each in maps
+    }
+    twin: Any = copy.deepcopy(model, as_they_are).requires_grad_(False)
+    if isinstance(twin, Transformer):
+        output = twin.embedding if twin.head is None else twin.head
+        _replace(twin, "head", linear(output, factors=_factors(twin.norm)))
+        _replace(twin, "norm", _Direction(twin.norm))
     for part in list(twin.modules()):
         if isinstance(part, Block):
-            part.attention = _PackedAttention(part.attention, part.attention_norm)
-            part.feed_forward = _PackedFeedForward(part.feed_forward, part.feed_forward_norm)
+            part.attention = _PackedAttention(part.attention, part.attention_norm, linear)
+            part.feed_forward = _PackedFeedForward(
+                part.feed_forward, part.feed_forward_norm, linear
+            )
             _replace(part, "attention_norm", _Direction(part.attention_norm))
             _replace(part, "feed_forward_norm", _Direction(part.feed_forward_norm))
         elif isinstance(part, NextFeatures):
-            _replace(part, "join", PackedLinear(part.join))
-    if isinstance(twin, Transformer):
-        output = twin.embedding if twin.head is None else twin.head
-        _replace(twin, "head", PackedLinear(output, factors=_factors(twin.norm)))
-        _replace(twin, "norm", _Direction(twin.norm))
+            _replace(part, "join", linear(part.join))
+        elif isinstance(part, DraftTokens):
+            part.map = linear(part)
+            part.register_buffer("weight", None)
     return cast(Model, twin)
 
 
@@ -149,12 +227,12 @@ def _factors(norm: nn.RMSNorm) -> Tensor:
 
 
 class _PackedAttention(Attention):
-    def __init__(self, attention: Attention, norm: nn.RMSNorm) -> None:
+    def __init__(self, attention: Attention, norm: nn.RMSNorm, linear: Linear) -> None:
         nn.Module.__init__(self)  # the layers are those of `attention`, no new ones
         self.head_width, self.sharing = attention.head_width, attention.sharing
         maps = (attention.query, attention.key, attention.value)
-        self.joined = PackedLinear(*maps, factors=_factors(norm))
-        self.output = PackedLinear(attention.output)
+        self.joined = linear(*maps, factors=_factors(norm))
+        self.output = linear(attention.output)
         self.kv_heads = attention.key.out_features // self.head_width
         self.heads = self.kv_heads * self.sharing
 
@@ -167,10 +245,10 @@ class _PackedAttention(Attention):
 
 
 class _PackedFeedForward(FeedForward):
-    def __init__(self, feed_forward: FeedForward, norm: nn.RMSNorm) -> None:
+    def __init__(self, feed_forward: FeedForward, norm: nn.RMSNorm, linear: Linear) -> None:
         nn.Module.__init__(self)  # the layers are those of `feed_forward`, no new ones
-        self.joined = PackedLinear(feed_forward.gate, feed_forward.up, factors=_factors(norm))
-        self.down = PackedLinear(feed_forward.down)
+        self.joined = linear(feed_forward.gate, feed_forward.up, factors=_factors(norm))
+        self.down = linear(feed_forward.down)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.joined(x).chunk(2, dim=-1)

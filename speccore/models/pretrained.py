@@ -137,6 +137,8 @@ def load_heads(name: str, trunk: Transformer, *, folder: str | Path = CHECKPOINT
     try:
         heads = kind(TransformerConfig(**card["config"]), **card["settings"])
         heads.load_state_dict({key: torch.from_numpy(each) for key, each in arrays.items()})
+        if "draft_tokens" in card:
+            heads.guess_among(card["draft_tokens"], trunk)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"name: {name} are no heads that this version can build: {error}"
@@ -217,7 +219,9 @@ def save_heads(
     """
     if is_packed(heads):
         raise TypeError("heads: takes some that are not packed")
-    kind = {"heads": type(heads).__name__, "settings": heads.settings}
+    kind: dict[str, Any] = {"heads": type(heads).__name__, "settings": heads.settings}
+    if heads.draft_tokens is not None:
+        kind["draft_tokens"] = heads.draft_tokens.ids.tolist()
     return _write(heads, name, {**card, **kind, "trunk_sha256": weights_sha256(trunk)}, folder)
 
 

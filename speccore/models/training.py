@@ -110,7 +110,8 @@ def heads_loss(
     Medusa-1 (Cai et al. 2024, section 2.2.1, equation 1, decay 0.8).
 
     Args:
-        batch: (B, T) tokens and (B, T) targets, each the token after.
+        batch: (B, T) tokens and (B, T) targets, each the token after; in place of the targets
+            (B, T, C) features, if the trunk has made them before.
         trunk: what the heads guess for; no gradients flow into its weights.
         decay: in (0, 1]: what is far ahead is hard to guess and counts less.
         distil: whether a guess is compared with the law that the trunk has where it has read so
@@ -124,12 +125,15 @@ def heads_loss(
     tokens, targets = batch
     trunk = _fixed(trunk)
     with torch.no_grad():
-        features = trunk.features(tokens)[-1]
+        features = _features(batch, trunk)
         embeddings = trunk.embedding(tokens)
-        truth = trunk.logits(features).softmax(-1) if distil else targets
 
     def loss(heads: Any) -> Tensor:
-        return _decayed(heads, trunk, features, embeddings, truth, decay)
+        if not distil:
+            return _decayed(heads, trunk, features, embeddings, targets, decay)
+        with torch.no_grad():
+            laws = heads.read_out(trunk, features).softmax(-1)
+        return _decayed(heads, trunk, features, embeddings, laws, decay)
 
     return loss
 
@@ -140,6 +144,12 @@ def _fixed(trunk: Transformer) -> Transformer:
     Guesses go through the trunk's output head, and a gradient to them would end in it, too.
     """
     return copy.deepcopy(trunk, {id(weight): weight.detach() for weight in trunk.parameters()})
+
+
+def _features(batch: Batch, trunk: Transformer) -> Tensor:
+    """(B, T, C): those that come with the tokens, or the trunk's."""
+    tokens, beside = batch
+    return beside.to(trunk.norm.weight.dtype) if beside.dim() == 3 else trunk.features(tokens)[-1]
 
 
 def _check_window(features: Tensor, heads: Heads) -> None:
@@ -192,9 +202,10 @@ def _decayed(
     decay: float,
 ) -> Tensor:
     _check_window(features, heads)
+    logits = heads.narrow_logits if truth.dim() == 3 else heads.logits  # a law, or token ids
     losses = [
         decay**k
-        * F.cross_entropy(heads.logits(trunk, guess, k).flatten(0, 1), truth[:, k:].flatten(0, 1))
+        * F.cross_entropy(logits(trunk, guess, k).flatten(0, 1), truth[:, k:].flatten(0, 1))
         for k, guess in enumerate(heads.guesses(features, embeddings), start=1)
     ]
     return torch.stack(losses).sum()
@@ -215,7 +226,8 @@ def eagle_loss(
     drafts they will be its own, which are not exact.
 
     Args:
-        batch: (B, T) tokens; the targets are not read.
+        batch: (B, T) tokens; and their (B, T, C) features, if the trunk has made them before, else
+            targets, which are not read.
         trunk: whose features are predicted; no gradients flow into its weights.
         noise: width of the noise, >= 0; the features' root mean square is 1.
         classification: weight of the cross-entropy, >= 0.
@@ -225,9 +237,8 @@ def eagle_loss(
     trunk = _fixed(trunk)
     generator = torch.Generator().manual_seed(seed + int(tokens.sum()))
     with torch.no_grad():
-        features = trunk.features(tokens)[-1]
+        features = _features(batch, trunk)
         embeddings = trunk.embedding(tokens)
-        law = trunk.logits(features[:, 1:]).softmax(-1).flatten(0, 1)
         true = directions(features)
         shaken = true + noise * (torch.rand(true.shape, generator=generator) - 0.5)
 
@@ -235,7 +246,9 @@ def eagle_loss(
         _check_window(features, head)
         (guess,) = head.guesses(shaken, embeddings)
         regression = F.smooth_l1_loss(directions(guess), true[:, 1:])
-        logits = head.logits(trunk, guess, 1).flatten(0, 1)
+        logits = head.narrow_logits(trunk, guess, 1).flatten(0, 1)
+        with torch.no_grad():
+            law = head.read_out(trunk, features[:, 1:]).softmax(-1).flatten(0, 1)
         return regression + classification * F.cross_entropy(logits, law)
 
     return loss
@@ -500,7 +513,7 @@ def guess_accuracy(
     Args:
         heads: of the trunk.
         trunk: what the heads guess for.
-        batches: (tokens, targets) pairs, ``count`` at least.
+        batches: (tokens, targets) pairs, or (tokens, features) ones, ``count`` at least.
         count: number of batches.
         best: R >= 1, candidates a guess.
 
@@ -512,8 +525,8 @@ def guess_accuracy(
     right = torch.zeros(heads.count, best)
     tried = torch.zeros(heads.count, 1)
     for _ in range(count):
-        tokens, _ = next(batches)
-        features = trunk.features(tokens)[-1]
+        drawn = next(batches)
+        tokens, features = drawn[0], _features(drawn, trunk)
         _check_window(features, heads)
         truth = trunk.logits(features).argmax(-1, keepdim=True)
         for k, guess in enumerate(heads.guesses(features, trunk.embedding(tokens)), start=1):
