@@ -1,6 +1,7 @@
 """PyTorch and floating point (Part III), small language models and fast decoding (Part IV)."""
 
 from speccore.decoding.drafters import (
+    AdaptiveDrafter,
     DatastoreDrafter,
     EagleDrafter,
     EagleTreeDrafter,
@@ -19,6 +20,7 @@ from speccore.models.ngram import NGramModel
 from speccore.models.pretrained import available, load, load_heads
 
 __all__ = [
+    "AdaptiveDrafter",
     "DatastoreDrafter",
     "EagleDrafter",
     "EagleTreeDrafter",

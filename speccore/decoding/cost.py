@@ -53,9 +53,8 @@ def measure_passes(
             f"context: takes at most {model.config.context} − {max(sizes)} with these counts, "
             f"got {context}"
         )
-    weight = model.norm.weight
-    cache = KVCache(model.config, 1, longest, dtype=weight.dtype, device=weight.device)
-    tokens = torch.arange(longest, device=weight.device)[None] % model.config.vocab_size
+    cache = KVCache.of(model, 1, longest)
+    tokens = torch.arange(longest, device=model.device)[None] % model.config.vocab_size
     model(tokens[:, :context], cache=cache)
     seconds = np.zeros((repeats, len(sizes)))
     for repeat in range(-1, repeats):

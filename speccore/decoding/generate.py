@@ -23,7 +23,7 @@ from speccore.decoding.drafters.drafter import Drafter, NoDrafter, Target
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, Draft
 from speccore.models.kv_cache import KVCache
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 Ends = Callable[[Sequence[int]], bool]
 """Whether a text ends with the last of its new tokens."""
@@ -79,7 +79,7 @@ class Output:
 
 
 def generate(
-    model: Transformer,
+    model: LanguageModel,
     ids: Sequence[int] | Sequence[Sequence[int]],
     *,
     max_new_tokens: int = 64,
@@ -98,7 +98,7 @@ def generate(
     pass), at others they have the same law.
 
     Args:
-        model: the target, ``packed`` or not.
+        model: the target: a ``Transformer``, ``packed`` or not, or an ``adapter.CausalLM``.
         ids: the prompt, at least one token; or several prompts, decoded together, each as if it
             were alone.
         max_new_tokens: >= 1. The text ends earlier with the model's end-of-text token, or with a
@@ -133,7 +133,7 @@ def generate(
 
 
 def stream(
-    model: Transformer,
+    model: LanguageModel,
     ids: Sequence[int],
     *,
     max_new_tokens: int = 64,
@@ -214,7 +214,7 @@ class Text:
 
 
 def decode(
-    model: Transformer,
+    model: LanguageModel,
     texts: Sequence[Text],
     sampling: Sampling,
     acceptance: Rule | None = None,
@@ -241,7 +241,7 @@ def decode(
 
 
 def _steps(
-    model: Transformer,
+    model: LanguageModel,
     texts: Sequence[Text],
     sampling: Sampling,
     acceptance: Rule | None,
@@ -293,18 +293,12 @@ def _of_path(features: Tensor, path: tuple[int, ...]) -> Tensor:
 
 
 @torch.inference_mode()
-def _read_prompts(model: Transformer, texts: Sequence[Text]) -> KVCache:
+def _read_prompts(model: LanguageModel, texts: Sequence[Text]) -> KVCache:
     """A cache that holds all tokens but the last of each text."""
     lengths = [len(text.tokens) - 1 for text in texts]
     longest = max(len(text.tokens) + text.max_new_tokens for text in texts)
     nodes = max(text.drafter.most_nodes for text in texts)
-    cache = KVCache(
-        model.config,
-        len(texts),
-        longest + nodes,
-        dtype=model.norm.weight.dtype,
-        device=model.norm.weight.device,
-    )
+    cache = KVCache.of(model, len(texts), longest + nodes)
     features = cache.keys.new_zeros(len(texts), 0, model.config.width)
     if max(lengths):
         tokens = np.zeros((len(texts), max(lengths)), dtype=np.int64)
@@ -318,7 +312,7 @@ def _read_prompts(model: Transformer, texts: Sequence[Text]) -> KVCache:
 
 
 @torch.inference_mode()
-def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> tuple[Floats, Tensor]:
+def _verify(model: LanguageModel, cache: KVCache, texts: Sequence[Text]) -> tuple[Floats, Tensor]:
     """One pass over the last token of each text and its draft.
 
     Returns:
@@ -349,7 +343,7 @@ def _verify(model: Transformer, cache: KVCache, texts: Sequence[Text]) -> tuple[
     return model.logits(features).double().cpu().numpy(), features
 
 
-def _ends(model: Transformer, stop: Sequence[str]) -> Ends:
+def _ends(model: LanguageModel, stop: Sequence[str]) -> Ends:
     """Whether new tokens end with what ends a text."""
     tokenizer = model.tokenizer
     if isinstance(stop, str) or not all(isinstance(each, str) and each for each in stop):
@@ -369,7 +363,7 @@ def _ends(model: Transformer, stop: Sequence[str]) -> Ends:
     return ends
 
 
-def _check(model: Transformer, texts: Sequence[Text]) -> None:
+def _check(model: LanguageModel, texts: Sequence[Text]) -> None:
     if not texts:
         raise ValueError("ids: takes at least one prompt, got none")
     config = model.config

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 from rlcore.validation import Floats
 from speccore.decoding.tree import ROOT, Draft, TokenTree
 from speccore.models.kv_cache import KVCache
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 
 @torch.inference_mode()
 def score_tree(
-    model: Transformer,
+    model: LanguageModel,
     context: Sequence[int],
     tree: TokenTree,
     *,
@@ -44,7 +44,7 @@ def score_tree(
     Raises:
         ValueError: an empty context, a cache of another length.
     """
-    before, device = len(context) - 1, model.norm.weight.device
+    before, device = len(context) - 1, model.device
     if cache is None:
         cache = _read(model, context, room=len(tree))
     elif cache.length != before:
@@ -57,7 +57,7 @@ def score_tree(
     return model(ids[None], positions, visible, cache)[0].double().cpu().numpy()
 
 
-def guess_tree(model: Transformer, context: Sequence[int], ranks: TokenTree) -> TokenTree:
+def guess_tree(model: LanguageModel, context: Sequence[int], ranks: TokenTree) -> TokenTree:
     """A tree of ranks with a draft model's tokens in their place, made in a pass a level.
 
     Args:
@@ -88,13 +88,11 @@ def guess_tree(model: Transformer, context: Sequence[int], ranks: TokenTree) -> 
 
 
 @torch.inference_mode()
-def _read(model: Transformer, context: Sequence[int], *, room: int) -> KVCache:
+def _read(model: LanguageModel, context: Sequence[int], *, room: int) -> KVCache:
     """A cache that holds a context but for its last token, with room for that and some nodes."""
     if len(context) == 0:
         raise ValueError("context: takes at least one token, got none")
-    weight = model.norm.weight
-    columns = len(context) + room
-    cache = KVCache(model.config, 1, columns, dtype=weight.dtype, device=weight.device)
+    cache = KVCache.of(model, 1, len(context) + room)
     if len(context) > 1:
-        model.features(torch.tensor([context[:-1]], device=weight.device), cache=cache)
+        model.features(torch.tensor([context[:-1]], device=model.device), cache=cache)
     return cache

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rlcore.validation import check_count
+from speccore.models.language_model import LanguageModel, Sizes
 from speccore.models.transformer import Rotation, TransformerConfig, rotary_factors
 
 Layers = list[tuple[Tensor, Tensor]]
@@ -22,7 +25,7 @@ Layers = list[tuple[Tensor, Tensor]]
 
 
 class KVCache:
-    """The cache of a ``Transformer``, which ``model(tokens, cache=cache)`` fills.
+    """The cache of a language model, which ``model(tokens, cache=cache)`` fills.
 
     It takes 2 · layers · B · K · capacity · D numbers, and no pass makes a copy of them.
 
@@ -43,7 +46,7 @@ class KVCache:
 
     def __init__(
         self,
-        config: TransformerConfig,
+        config: Sizes,
         batch: int = 1,
         capacity: int | None = None,
         *,
@@ -57,7 +60,6 @@ class KVCache:
         with torch.inference_mode(False):  # so that it can be written to in every mode
             # Zeros: a hidden column has weight 0, and 0 times whatever was there could be NaN.
             self._hold(torch.zeros(shape, dtype=dtype, device=device))
-            self._rotation = rotary_factors(torch.arange(config.context, device=device), config)
         self._lengths = (0,) * batch
         self._before = self._lengths  # the lengths before the last pass
         self._complete = self._lengths  # the columns that all layers have written
@@ -68,6 +70,18 @@ class KVCache:
         self._new: Layers = []
         self._place: tuple[Tensor, slice, Tensor]
         self._chains: dict[int, Tensor] = {}
+
+    @classmethod
+    def of(cls, model: LanguageModel, batch: int = 1, capacity: int | None = None) -> KVCache:
+        """An empty cache of a model, with its numbers and where it is."""
+        return cls(model.config, batch, capacity, dtype=model.dtype, device=model.device)
+
+    @cached_property
+    def _rotation(self) -> Rotation:
+        """The rotary factors of all positions; a model of Transformers makes its own."""
+        config = cast(TransformerConfig, self.config)
+        with torch.inference_mode(False):
+            return rotary_factors(torch.arange(config.context, device=self.keys.device), config)
 
     def _hold(self, columns: Tensor) -> None:
         self._columns = columns

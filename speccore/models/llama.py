@@ -62,7 +62,7 @@ def load_folder(folder: str | Path, *, context: int | None = None) -> Transforme
         ValueError: files that are missing or damaged, another architecture than Llama's.
     """
     here = Path(folder)
-    settings = _json(here, "config.json")
+    settings = read_settings(here)
     config = _config(settings, context)
     with torch.device("meta"):  # no memory for weights that are about to be replaced
         model = Transformer(config)
@@ -74,31 +74,48 @@ def load_folder(folder: str | Path, *, context: int | None = None) -> Transforme
         raise ValueError(
             f"folder: the weights in {here} are not those of a Llama: {error}"
         ) from None
-    model.tokenizer = _tokenizer(here, settings)
+    model.tokenizer = read_tokenizer(here, settings)
     return model.requires_grad_(False)
 
 
-def _config(settings: dict[str, Any], context: int | None) -> TransformerConfig:
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What ``config.json`` says.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    return _json(folder, "config.json")
+
+
+def unlike_ours(settings: dict[str, Any]) -> str | None:
+    """What a model has that our ``Transformer`` has not, as a message; None if there is nothing."""
     rope = settings.get("rope_parameters") or {}
     stated = {**settings, "rope_scaling": settings.get("rope_scaling") or _scaling(rope)}
     for name, allowed in ONLY.items():
         if stated.get(name, allowed[0]) not in allowed:
-            raise ValueError(
-                f"folder: takes a model with {name} = {allowed[0]!r}, got {stated[name]!r}"
-            )
+            return f"takes a model with {name} = {allowed[0]!r}, got {stated[name]!r}"
+    width, heads = settings["hidden_size"], settings["num_attention_heads"]
+    if settings.get("head_dim") not in (None, width // heads):
+        return (
+            f"takes heads of hidden_size / num_attention_heads = {width // heads} "
+            f"numbers, got head_dim = {settings['head_dim']}"
+        )
+    return None
+
+
+def _config(settings: dict[str, Any], context: int | None) -> TransformerConfig:
+    reason = unlike_ours(settings)
+    if reason is not None:
+        raise ValueError(f"folder: {reason}")
+    rope = settings.get("rope_parameters") or {}
     most = settings["max_position_embeddings"]
     if context is not None and context > most:
         raise ValueError(f"context: takes at most {most} with this model, got {context}")
-    width, heads = settings["hidden_size"], settings["num_attention_heads"]
-    if settings.get("head_dim") not in (None, width // heads):
-        raise ValueError(
-            f"folder: takes heads of hidden_size / num_attention_heads = {width // heads} "
-            f"numbers, got head_dim = {settings['head_dim']}"
-        )
+    heads = settings["num_attention_heads"]
     return TransformerConfig(
         vocab_size=settings["vocab_size"],
         layers=settings["num_hidden_layers"],
-        width=width,
+        width=settings["hidden_size"],
         heads=heads,
         kv_heads=settings.get("num_key_value_heads") or heads,
         hidden=settings["intermediate_size"],
@@ -129,16 +146,24 @@ def _weights(here: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _tokenizer(here: Path, settings: dict[str, Any]) -> SubwordTokenizer | None:
-    if not (here / "tokenizer.json").exists():
+def read_tokenizer(folder: Path, settings: dict[str, Any]) -> SubwordTokenizer | None:
+    """The tokenizer of ``tokenizer.json``, with the end of a text and the template for
+    conversations; None without that file.
+
+    Args:
+        folder: of a model.
+        settings: what its ``config.json`` says.
+    """
+    if not (folder / "tokenizer.json").exists():
         return None
     from tokenizers import Tokenizer  # an extra
 
-    more = _json(here, "tokenizer_config.json") if (here / "tokenizer_config.json").exists() else {}
-    template = here / "chat_template.jinja"
+    more_exists = (folder / "tokenizer_config.json").exists()
+    more = _json(folder, "tokenizer_config.json") if more_exists else {}
+    template = folder / "chat_template.jinja"
     ends = settings.get("eos_token_id")
     return SubwordTokenizer(
-        Tokenizer.from_file(str(here / "tokenizer.json")),
+        Tokenizer.from_file(str(folder / "tokenizer.json")),
         end_of_text=ends[0] if isinstance(ends, list) else ends,
         chat_template=(
             template.read_text(encoding="utf-8") if template.exists() else more.get("chat_template")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,10 +17,13 @@ import torch
 from rlcore.checkpoint import load_arrays, save_arrays
 from speccore.models.gguf import load_gguf
 from speccore.models.heads import KINDS, Heads
-from speccore.models.llama import load_folder
+from speccore.models.llama import load_folder, read_settings, unlike_ours
 from speccore.models.packed_linear import is_packed
 from speccore.models.text import ByteTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
+
+if TYPE_CHECKING:
+    from speccore.models.adapter import CausalLM
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 SUFFIX = ".safetensors"
@@ -60,20 +64,27 @@ def available(*, folder: str | Path = CHECKPOINTS) -> tuple[str, ...]:
     return (*own, *(name for name in real if _installed(REAL[name]) is not None))
 
 
-def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
+def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Any:
     """A trained model in FP32, with its ``tokenizer``.
 
     Args:
-        name: one of ``available()``, or a folder that Transformers has written, for which a path
-            with a separator is taken: "./my-llama".
+        name: one of ``available()``; or a folder that Transformers has written, for which a path
+            with a separator is taken: "./my-llama"; or, where there is no such folder, a model of
+            the Hugging Face hub: "organisation/name", which is fetched once and then kept.
         folder: where the files of the course's own models are.
 
+    Returns:
+        A ``Transformer``; an ``adapter.CausalLM`` for a folder or a model of the hub with another
+        architecture.
+
     Raises:
-        FileNotFoundError: a model of ``REAL`` that is not installed.
+        FileNotFoundError: a model of ``REAL`` that is not installed, or one of the hub that cannot
+            be had.
+        ModuleNotFoundError: a library of the extra ``real`` is missing.
         ValueError: an unknown name, or a damaged file.
     """
     if Path(name).name != name:
-        return load_folder(name)
+        return _load_from(_from_hub(name) if _is_of_hub(name) else Path(name))
     if name in REAL:
         return _load_real(name, REAL[name])
     arrays, card = _read(name, folder)
@@ -86,6 +97,34 @@ def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Transformer:
         raise ValueError(f"name: {name} is no model that this version can build: {error}") from None
     model.tokenizer = ByteTokenizer()
     return model
+
+
+def _load_from(folder: Path) -> Transformer | CausalLM:
+    if unlike_ours(read_settings(folder)) is None:
+        return load_folder(folder)
+    from speccore.models.adapter import load_causal_lm  # needs an extra
+
+    return load_causal_lm(folder)
+
+
+def _is_of_hub(name: str) -> bool:
+    return re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) is not None and not Path(name).is_dir()
+
+
+def _from_hub(name: str) -> Path:
+    """The folder on this machine that holds a model of the hub."""
+    from huggingface_hub import snapshot_download  # part of an extra
+
+    try:
+        # The model alone: no copies in other formats, which lie in folders or are called so.
+        files, others = ["*.json", "*.jinja", "*.safetensors"], ["*/*", "consolidated*"]
+        return Path(snapshot_download(name, allow_patterns=files, ignore_patterns=others))
+    except OSError as error:
+        reason = str(error).split("\n")[0]
+        raise FileNotFoundError(
+            f"name: {name} is no folder here and could not be had from the hub: {reason} Check the "
+            f"name; load it once while online, it is kept then; or give the path of a folder."
+        ) from error
 
 
 def _load_real(name: str, where: Packaged) -> Transformer:

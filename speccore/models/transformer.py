@@ -124,6 +124,16 @@ class Transformer(nn.Module):
                 )
                 nn.init.normal_(weight, std=std, generator=generator)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the numbers with which it computes."""
+        return self.norm.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.norm.weight.device
+
     def forward(
         self,
         tokens: Tensor,
@@ -261,8 +271,8 @@ class Transformer(nn.Module):
             raise ValueError(f"cache: takes one for {self.config}, got one for {cache.config}")
         if cache.batch != batch:
             raise ValueError(f"cache: takes one of batch {batch}, got {cache.batch}")
-        if cache.keys.dtype != self.norm.weight.dtype:
-            raise TypeError(f"cache: takes one of {self.norm.weight.dtype}, got {cache.keys.dtype}")
+        if cache.keys.dtype != self.dtype:
+            raise TypeError(f"cache: takes one of {self.dtype}, got {cache.keys.dtype}")
 
 
 class Block(nn.Module):

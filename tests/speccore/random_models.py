@@ -1,5 +1,8 @@
 """Models and heads of random weights, in FP64, so that equal means equal."""
 
+import itertools
+
+import numpy as np
 import torch
 
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
@@ -45,3 +48,22 @@ def with_noise(heads):
         for weight in heads.parameters():
             weight += 0.5 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
     return heads
+
+
+def true_law(model, size, prompt, length, sampling):
+    """The joint law of the next tokens by the chain rule, with a whole pass for each prefix.
+
+    Args:
+        model: from (1, T) token ids to (1, T, V) logits.
+        size: V.
+        prompt, length, sampling: what is continued, by how many tokens, and how they are drawn.
+    """
+    law = np.ones(())
+    for depth in range(length):
+        rows = []
+        for prefix in itertools.product(range(size), repeat=depth):
+            with torch.no_grad():
+                logits = model(torch.tensor([[*prompt, *prefix]]))[0, -1]
+            rows.append(sampling.law(logits.numpy()))
+        law = law[..., None] * np.reshape(rows, (size,) * (depth + 1))
+    return law

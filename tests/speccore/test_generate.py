@@ -12,6 +12,7 @@ from speccore.decoding.acceptance import typical
 from speccore.decoding.certificate import exact_law, g_test, total_variation
 from speccore.decoding.chance import Chance
 from speccore.decoding.drafters import (
+    AdaptiveDrafter,
     DatastoreDrafter,
     EagleDrafter,
     EagleTreeDrafter,
@@ -32,7 +33,9 @@ from speccore.decoding.tree import TokenTree
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.ngram import NGramModel
 from speccore.models.text import ByteTokenizer
-from tests.speccore.random_models import random_model, with_noise
+from tests.speccore.random_models import random_model, true_law, with_noise
+
+STEP_TIMES = (1.0, 1.2, 1.5, 1.9)
 
 
 def drafters(model):
@@ -52,6 +55,12 @@ def drafters(model):
         "early exit": EarlyExitDrafter(1, 2),
         "n-gram, recent": NGramDrafter(3, longest=3, shortest=1),
         "n-gram, frequent": NGramDrafter(3, longest=3, shortest=1, prefer="frequent"),
+        "adaptive n-gram": AdaptiveDrafter(
+            NGramDrafter(3, longest=3, shortest=1), STEP_TIMES, memory=2.0
+        ),
+        "adaptive model": AdaptiveDrafter(
+            ModelDrafter(draft, 2), STEP_TIMES, guess_cost=0.1, prior_weight=1.0, memory=2.0
+        ),
         "n-gram model": NGramModelDrafter(
             NGramModel(store, 1, vocab_size=model.config.vocab_size), 2
         ),
@@ -75,20 +84,6 @@ DRAFTERS = tuple(drafters(random_model(0)))
 PROMPT = [0, 1, 2, 1, 0, 1]
 
 
-def true_law(model, prompt, length, sampling):
-    """The joint law of the next tokens by the chain rule, with a whole pass for each prefix."""
-    law = np.ones(())
-    size = model.config.vocab_size
-    for depth in range(length):
-        rows = []
-        for prefix in itertools.product(range(size), repeat=depth):
-            with torch.no_grad():
-                logits = model(torch.tensor([[*prompt, *prefix]]))[0, -1]
-            rows.append(sampling.law(logits.numpy()))
-        law = law[..., None] * np.reshape(rows, (size,) * (depth + 1))
-    return law
-
-
 @pytest.mark.parametrize("name", DRAFTERS)
 @pytest.mark.parametrize(
     "sampling",
@@ -107,7 +102,7 @@ def test_the_joint_law_of_the_tokens_is_the_targets(name, sampling):
         return text.tokens[len(PROMPT) :]
 
     law = exact_law(run, length, 3)
-    truth = true_law(model, PROMPT, length, sampling)
+    truth = true_law(model, 3, PROMPT, length, sampling)
     assert truth.max() < 0.9, "a law that is nearly certain would prove little"
     assert total_variation(law, truth) <= 1e-12
 
@@ -218,7 +213,7 @@ def test_acceptance_by_position_counts_what_was_tried():
 def test_sampling_with_a_real_seed_follows_the_law():
     # Four drafters at a false-alarm rate of 1e-3 each: this fails once in 250 seeds.
     model, sampling = random_model(0), Sampling(1.0)
-    law = true_law(model, PROMPT, 2, sampling)
+    law = true_law(model, 3, PROMPT, 2, sampling)
     for name in ("model", "model tree", "early exit", "store tree"):
         counts, drafter = np.zeros((3, 3)), drafters(model)[name]
         for seed in range(600):

@@ -1,5 +1,6 @@
 """Where guesses come from: ``propose(context, …)`` returns a token tree and the laws it has."""
 
+from speccore.decoding.drafters.adaptive import AdaptiveDrafter
 from speccore.decoding.drafters.drafter import Drafter, NoDrafter
 from speccore.decoding.drafters.eagle import EagleDrafter, EagleTreeDrafter
 from speccore.decoding.drafters.early_exit import EarlyExitDrafter
@@ -11,6 +12,7 @@ from speccore.decoding.drafters.ngram import DatastoreDrafter, NGramDrafter
 from speccore.decoding.drafters.ngram_model import NGramModelDrafter
 
 __all__ = [
+    "AdaptiveDrafter",
     "DatastoreDrafter",
     "Drafter",
     "EagleDrafter",

@@ -16,14 +16,15 @@ from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.drafter import Drafter, Target, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, Draft, TokenTree
-from speccore.models.transformer import Transformer, TransformerConfig
+from speccore.models.language_model import LanguageModel, Sizes
 
 
 class Reader(Protocol):
     """What reads a growing text, and guesses on from its end."""
 
-    config: TransformerConfig
-    """Of the model that reads."""
+    @property
+    def config(self) -> Sizes:
+        """Of the model that reads."""
 
     def read(self, context: Sequence[int], target: Target) -> Floats | None:
         """(V,) logits after a text that begins with the last one; None if it cannot say yet."""
@@ -53,14 +54,14 @@ class ChainDrafter(Drafter):
         self._reader: Reader | None = None
 
     @abstractmethod
-    def reader(self, model: Transformer) -> Reader:
+    def reader(self, model: LanguageModel) -> Reader:
         """A new one, for a text of a target.
 
         Raises:
             ValueError: it cannot draft for this target.
         """
 
-    def begin(self, model: Transformer) -> ChainDrafter:
+    def begin(self, model: LanguageModel) -> ChainDrafter:
         """A drafter with a reader of its own."""
         new = copy.copy(self)
         new._reader = self.reader(model)

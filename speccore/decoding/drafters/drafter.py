@@ -14,14 +14,15 @@ from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, Draft
 from speccore.models.heads import Heads
 from speccore.models.kv_cache import KVCache
-from speccore.models.transformer import Transformer, TransformerConfig
+from speccore.models.language_model import LanguageModel, Sizes
+from speccore.models.transformer import Transformer
 
 
 @dataclass
 class Target:
     """What a drafter may see of the model that it drafts for."""
 
-    model: Transformer
+    model: LanguageModel
     cache: KVCache
     """Of one row: the keys and values of all committed tokens but the last. A drafter may read on
     from there, but has to roll back what it has read."""
@@ -56,7 +57,7 @@ class Drafter(ABC):
             target: the model that will check the guesses.
         """
 
-    def begin(self, model: Transformer) -> Drafter:
+    def begin(self, model: LanguageModel) -> Drafter:
         """The same drafter for a new text of a model; itself, if it remembers nothing.
 
         Raises:
@@ -88,7 +89,7 @@ class NoDrafter(Drafter):
         return NO_DRAFT
 
 
-def depth_left(depth: int, context: list[int], config: TransformerConfig) -> int:
+def depth_left(depth: int, context: list[int], config: Sizes) -> int:
     """A draft's depth, cut where it would have to read a guess behind the last position.
 
     The text may go on to the end of the target's context, and only guesses before it can be kept.
@@ -97,7 +98,7 @@ def depth_left(depth: int, context: list[int], config: TransformerConfig) -> int
     return min(depth, config.context - len(context) + 1)
 
 
-def check_draft_model(draft: Transformer, target: Transformer) -> None:
+def check_draft_model(draft: LanguageModel, target: LanguageModel) -> None:
     """A model can draft for another one if it has the same tokens and reads as far.
 
     Raises:
@@ -116,15 +117,34 @@ def check_draft_model(draft: Transformer, target: Transformer) -> None:
         )
 
 
-def check_heads(heads: Heads, target: Transformer) -> None:
+def own_model(target: LanguageModel) -> Transformer:
+    """The target, for a drafter that uses its layers: these are named in the course's own models.
+
+    Raises:
+        ValueError: it is a model of Transformers.
+    """
+    if not isinstance(target, Transformer):
+        raise ValueError(
+            "drafter: takes a target of the course's own class Transformer, whose layers it uses, "
+            f"got {type(target).__name__}"
+        )
+    return target
+
+
+def check_heads(heads: Heads, target: LanguageModel) -> Transformer:
     """Heads can draft for a model whose features, tokens and positions are those of their trunk.
+
+    Returns:
+        The target.
 
     Raises:
         ValueError: they cannot.
     """
+    trunk = own_model(target)
     for name in ("width", "vocab_size", "context"):
         here, there = getattr(heads.config, name), getattr(target.config, name)
         if here != there:
             raise ValueError(
                 f"drafter: takes heads of a trunk with the target's {name} of {there}, got {here}"
             )
+    return trunk

@@ -18,6 +18,7 @@ from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, ROOT, Draft, TokenTree
 from speccore.models.heads import EagleHead
 from speccore.models.kv_cache import KVCache
+from speccore.models.language_model import LanguageModel
 from speccore.models.transformer import Transformer
 
 
@@ -38,10 +39,9 @@ class EagleDrafter(ChainDrafter):
         super().__init__(draft_length, least_confidence)
         self.head = head
 
-    def reader(self, model: Transformer) -> EagleReader:
+    def reader(self, model: LanguageModel) -> EagleReader:
         """The head, with a cache of its own."""
-        check_heads(self.head, model)
-        return EagleReader(self.head, model, self.most_nodes)
+        return EagleReader(self.head, check_heads(self.head, model), self.most_nodes)
 
 
 class EagleTreeDrafter(Drafter):
@@ -71,16 +71,15 @@ class EagleTreeDrafter(Drafter):
             raise ValueError(f"width: takes at most {head.config.vocab_size} tokens, got {width}")
         self._reader: EagleReader | None = None
 
-    def begin(self, model: Transformer) -> EagleTreeDrafter:
+    def begin(self, model: LanguageModel) -> EagleTreeDrafter:
         """A drafter with a reader of its own."""
         new = copy.copy(self)
         new._reader = self.reader(model)
         return new
 
-    def reader(self, model: Transformer) -> EagleReader:
+    def reader(self, model: LanguageModel) -> EagleReader:
         """The head, with a cache of its own."""
-        check_heads(self.head, model)
-        return EagleReader(self.head, model, self.depth * self.width)
+        return EagleReader(self.head, check_heads(self.head, model), self.depth * self.width)
 
     @torch.inference_mode()
     def propose(

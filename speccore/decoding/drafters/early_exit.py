@@ -8,10 +8,10 @@ import torch
 from rlcore.validation import check_count
 from speccore.decoding.acceptance import rejection
 from speccore.decoding.chance import SourceOfChance
-from speccore.decoding.drafters.drafter import Drafter, Target, depth_left
+from speccore.decoding.drafters.drafter import Drafter, Target, depth_left, own_model
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import Draft, TokenTree
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 
 class EarlyExitDrafter(Drafter):
@@ -33,9 +33,9 @@ class EarlyExitDrafter(Drafter):
         self.layers = check_count("layers", layers)
         self.draft_length = self.most_nodes = check_count("draft_length", draft_length)
 
-    def begin(self, model: Transformer) -> EarlyExitDrafter:
+    def begin(self, model: LanguageModel) -> EarlyExitDrafter:
         """Itself."""
-        if self.layers >= model.config.layers:
+        if self.layers >= own_model(model).config.layers:
             raise ValueError(
                 f"layers: takes fewer than the target's {model.config.layers}, got {self.layers}"
             )
@@ -46,7 +46,7 @@ class EarlyExitDrafter(Drafter):
         self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
     ) -> Draft:
         """A chain, and the laws from which it was drawn."""
-        model, cache = target.model, target.cache
+        model, cache = own_model(target.model), target.cache
         start = cache.length
         tokens = [context[-1]]  # the root, which the cache does not hold yet
         laws = []

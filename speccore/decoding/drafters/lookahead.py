@@ -15,7 +15,7 @@ from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.drafter import Drafter, Target
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import ROOT, Draft, TokenTree
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 
 class JacobiDrafter(Drafter):
@@ -29,7 +29,7 @@ class JacobiDrafter(Drafter):
         self.draft_length = self.most_nodes = check_count("draft_length", draft_length)
         self._guesses: list[int] = []
 
-    def begin(self, model: Transformer) -> JacobiDrafter:
+    def begin(self, model: LanguageModel) -> JacobiDrafter:
         """A drafter without guesses."""
         new = copy.copy(self)
         new._guesses = []
@@ -71,7 +71,7 @@ class LookaheadDrafter(Drafter):
         self._proposed = 0
         self._pool: dict[int, dict[tuple[int, ...], None]] = {}
 
-    def begin(self, model: Transformer) -> LookaheadDrafter:
+    def begin(self, model: LanguageModel) -> LookaheadDrafter:
         """A drafter with an empty pool."""
         new = copy.copy(self)
         new._rows, new._pool = [], {}

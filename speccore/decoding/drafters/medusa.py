@@ -7,11 +7,11 @@ import copy
 import torch
 
 from speccore.decoding.chance import SourceOfChance
-from speccore.decoding.drafters.drafter import Drafter, Target, check_heads
+from speccore.decoding.drafters.drafter import Drafter, Target, check_heads, own_model
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, Draft, TokenTree
 from speccore.models.heads import ParallelHeads, Read
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 
 class MedusaDrafter(Drafter):
@@ -48,7 +48,7 @@ class MedusaDrafter(Drafter):
         self._ranks = most + 1
         self._read: Read | None = None
 
-    def begin(self, model: Transformer) -> MedusaDrafter:
+    def begin(self, model: LanguageModel) -> MedusaDrafter:
         """A drafter for a new text."""
         check_heads(self.heads, model)
         new = copy.copy(self)
@@ -64,7 +64,7 @@ class MedusaDrafter(Drafter):
         if target.features.shape[1] == 0 or not len(self.tree):
             return NO_DRAFT  # nothing of the text has been read yet, or nothing is asked for
         read = self._read or self.heads.reader(self.tree.depth)
-        logits = self.heads.all_logits(target.model, read(target.features))  # (K, V)
+        logits = self.heads.all_logits(own_model(target.model), read(target.features))  # (K, V)
         candidates = logits.topk(self._ranks).indices.cpu().numpy()  # (K, ranks)
         tokens = candidates[self.tree.depths - 1, self.tree.tokens]
         return Draft(self.tree.relabelled(tokens))

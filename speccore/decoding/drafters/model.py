@@ -17,7 +17,7 @@ from speccore.decoding.drafters.drafter import Drafter, Target, check_draft_mode
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import ROOT, Draft, TokenTree
 from speccore.models.kv_cache import KVCache
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 
 class ModelReader:
@@ -28,12 +28,10 @@ class ModelReader:
         room: columns that guesses take at most.
     """
 
-    def __init__(self, model: Transformer, room: int) -> None:
-        weight = model.norm.weight
-        capacity = model.config.context + room
+    def __init__(self, model: LanguageModel, room: int) -> None:
         self.model = model
         self.config = model.config
-        self.cache = KVCache(model.config, 1, capacity, dtype=weight.dtype, device=weight.device)
+        self.cache = KVCache.of(model, 1, model.config.context + room)
         self.tokens: list[int] = []
         """Those whose columns the cache holds."""
         self._committed = 0
@@ -76,12 +74,12 @@ class ModelDrafter(ChainDrafter):
     """
 
     def __init__(
-        self, model: Transformer, draft_length: int, *, least_confidence: float = 0.0
+        self, model: LanguageModel, draft_length: int, *, least_confidence: float = 0.0
     ) -> None:
         super().__init__(draft_length, least_confidence)
         self.model = model
 
-    def reader(self, model: Transformer) -> ModelReader:
+    def reader(self, model: LanguageModel) -> ModelReader:
         """The draft model, with a cache of its own."""
         check_draft_model(self.model, model)
         return ModelReader(self.model, self.most_nodes)
@@ -101,7 +99,7 @@ class ModelTreeDrafter(Drafter):
 
     lossless = staticmethod(without_replacement)
 
-    def __init__(self, model: Transformer, widths: Sequence[int]) -> None:
+    def __init__(self, model: LanguageModel, widths: Sequence[int]) -> None:
         self.model = model
         self.widths = tuple(check_count("widths", width) for width in widths)
         if not self.widths:
@@ -109,7 +107,7 @@ class ModelTreeDrafter(Drafter):
         self.most_nodes = int(np.cumprod(self.widths).sum())
         self._reader: ModelReader | None = None
 
-    def begin(self, model: Transformer) -> ModelTreeDrafter:
+    def begin(self, model: LanguageModel) -> ModelTreeDrafter:
         """A drafter with a cache of its own."""
         check_draft_model(self.model, model)
         new = copy.copy(self)

@@ -12,6 +12,7 @@ from speccore.decoding.drafters.chain import ChainDrafter
 from speccore.decoding.drafters.drafter import Target, check_heads
 from speccore.models.heads import MTPModules
 from speccore.models.kv_cache import KVCache
+from speccore.models.language_model import LanguageModel
 from speccore.models.transformer import Transformer
 
 
@@ -36,10 +37,9 @@ class MTPDrafter(ChainDrafter):
             )
         self.heads = heads
 
-    def reader(self, model: Transformer) -> ModulesReader:
+    def reader(self, model: LanguageModel) -> ModulesReader:
         """The modules, each with a cache of its own."""
-        check_heads(self.heads, model)
-        return ModulesReader(self.heads, model)
+        return ModulesReader(self.heads, check_heads(self.heads, model))
 
 
 class ModulesReader:

@@ -17,7 +17,7 @@ from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.drafter import Drafter, Target
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import Draft, TokenTree
-from speccore.models.transformer import Transformer
+from speccore.models.language_model import LanguageModel
 
 
 class NGramDrafter(Drafter):
@@ -47,7 +47,7 @@ class NGramDrafter(Drafter):
         self._followers: dict[tuple[int, ...], dict[int, int]] = {}
         self._known = 0  # tokens of the context that are in it
 
-    def begin(self, model: Transformer) -> NGramDrafter:
+    def begin(self, model: LanguageModel) -> NGramDrafter:
         """A drafter that has seen nothing."""
         new = copy.copy(self)
         new._followers, new._known = {}, 0

@@ -10,8 +10,8 @@ from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.drafter import Drafter, Target
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import Draft, TokenTree
+from speccore.models.language_model import LanguageModel
 from speccore.models.ngram import NGramModel
-from speccore.models.transformer import Transformer
 
 
 class NGramModelDrafter(Drafter):
@@ -28,7 +28,7 @@ class NGramModelDrafter(Drafter):
         self.model = model
         self.draft_length = self.most_nodes = check_count("draft_length", draft_length)
 
-    def begin(self, model: Transformer) -> NGramModelDrafter:
+    def begin(self, model: LanguageModel) -> NGramModelDrafter:
         """Itself."""
         if self.model.vocab_size != model.config.vocab_size:
             raise ValueError(
