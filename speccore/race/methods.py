@@ -9,6 +9,7 @@ from typing import Any, cast
 from rlcore.validation import Floats
 from speccore.decoding.cost import pass_times, reading_time
 from speccore.decoding.drafters import (
+    AdaptiveDrafter,
     DatastoreDrafter,
     Drafter,
     EagleDrafter,
@@ -80,6 +81,10 @@ def _lookup(track: Track, **settings: Any) -> Drafter:
     return NGramDrafter(**settings)
 
 
+def _adaptive(track: Track, **settings: Any) -> Drafter:
+    return AdaptiveDrafter(NGramDrafter(**settings), track.times)
+
+
 def _early_exit(track: Track, **settings: Any) -> Drafter:
     return EarlyExitDrafter(**settings)
 
@@ -143,8 +148,13 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
     REAL: {
         "prompt lookup": Method(
             _lookup,
-            {"draft_length": 6, "shortest": 2, "prefer": "recent"},
+            {"draft_length": 6, "shortest": 2},
             {"draft_length": (3, 6, 10), "shortest": (1, 2, 3)},
+        ),
+        "prompt lookup, adaptive": Method(
+            _adaptive,
+            {"draft_length": 10, "shortest": 2},
+            {"draft_length": (6, 10, 16), "shortest": (1, 2, 3)},
         ),
         "early exit": Method(
             _early_exit,
