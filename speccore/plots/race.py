@@ -29,7 +29,7 @@ def race_map(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Numbers by method and kind of text, as a heat map: blue above 1, orange below.
+    """Numbers by method and kind of text, as a heat map: purple above 1, orange below.
 
     Args:
         values: method → (kind → number > 0); the same kinds for each.

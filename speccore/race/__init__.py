@@ -3,7 +3,17 @@
 ``methods`` says who races and with which settings, ``turns`` runs, ``results`` keeps and reads.
 """
 
-from speccore.race.methods import METHODS, OWN, PLAIN, REAL, Method, Track, contestants, track
+from speccore.race.methods import (
+    METHODS,
+    MOST_NODES,
+    OWN,
+    PLAIN,
+    REAL,
+    Method,
+    Track,
+    contestants,
+    track,
+)
 from speccore.race.results import (
     PHASES,
     RESULTS,
@@ -37,6 +47,7 @@ from speccore.race.turns import (
 
 __all__ = [
     "METHODS",
+    "MOST_NODES",
     "NEW_TOKENS",
     "OWN",
     "PHASES",

@@ -168,14 +168,14 @@ def own_track():
     trunk = load(race.OWN)
     wanted = {each.settings.get("heads") for each in race.METHODS[race.OWN].values()} - {None}
     heads = {file: packed(load_heads(file, trunk)) for file in wanted}
-    times = 1.0 + 0.05 * np.arange(race.methods.MOST_NODES + 1)
+    times = 1.0 + 0.05 * np.arange(race.MOST_NODES + 1)
     return race.Track(race.OWN, weights_sha256(trunk), packed(trunk), heads, times, 0.5)
 
 
 def test_every_method_is_made_with_its_settings(own_track):
     made = race.contestants(own_track)
     assert list(made) == ["plain", *race.METHODS[race.OWN]] and made["plain"] is None
-    assert all(each.most_nodes <= race.methods.MOST_NODES for each in made.values() if each)
+    assert all(each.most_nodes <= race.MOST_NODES for each in made.values() if each)
     assert (
         made["prompt lookup"].draft_length
         == race.METHODS[race.OWN]["prompt lookup"].settings["draft_length"]
@@ -192,7 +192,7 @@ def test_every_setting_that_is_tried_can_be_made_and_is_one_of_the_race(own_trac
                 continue
             for values in product(*method.tried.values()):
                 changed = {**method.settings, **dict(zip(method.tried, values, strict=True))}
-                assert method.make(own_track, **changed).most_nodes <= race.methods.MOST_NODES
+                assert method.make(own_track, **changed).most_nodes <= race.MOST_NODES
 
 
 def test_methods_without_their_heads_do_not_race():
@@ -351,7 +351,7 @@ def test_the_stored_race_has_both_models_all_kinds_and_what_times_depend_on(foun
         assert {"processor", "threads", "python", "torch", "date", "rounds", "seed"} <= set(
             each.about
         )
-        assert len(each.pass_times) == race.methods.MOST_NODES + 1
+        assert len(each.pass_times) == race.MOST_NODES + 1
         assert each.pass_times.min() > 0 and each.reading_time > 0
         for runs in each.runs.values():
             assert [len(run.outputs) for run in runs] == [each.about["rounds"]] * len(each.prompts)
