@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,13 +50,18 @@ def race_map(
     for (row, column), value in np.ndenumerate(grid):
         ink = "black" if shades[row, column] > 0.45 else "white"
         ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink)
-    ax.set_xticks(range(len(methods)), [each.replace(", ", ",\n") for each in methods])
+    ax.set_xticks(range(len(methods)), _broken(methods))
     ax.set_yticks(range(len(kinds)), kinds)
     ax.tick_params(length=0)
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.set(xlabel=f"Method; numbers: {label}", ylabel="Kind of prompt", title=title)
     return ax
+
+
+def _broken(methods: Iterable[str]) -> list[str]:
+    """Names with an addition, on two lines."""
+    return [each.replace(", ", ",\n") for each in methods]
 
 
 @rc_context(_STYLE)
@@ -206,7 +211,7 @@ def progress_bars(
     places = np.arange(len(done))
     colours = [COLOURS[0] if name == chosen else "0.7" for name in done]
     ax.barh(places, list(done.values()), height=0.65, color=colours)
-    for place, count in enumerate(done.values()):
+    for place, (name, count) in enumerate(done.items()):
         inside = count > 0.8 * total
         ax.annotate(
             str(count),
@@ -215,8 +220,9 @@ def progress_bars(
             textcoords="offset points",
             ha="right" if inside else "left",
             va="center",
+            color="white" if inside and name == chosen else "black",
         )
-    ax.set_yticks(places, list(done))
+    ax.set_yticks(places, _broken(done))
     ax.set(xlim=(0, total), ylim=(len(done) - 0.4, -0.6), xlabel="Tokens written", title=title)
     ax.grid(False, axis="y")
     return ax
