@@ -41,7 +41,7 @@ inside = (path for top in ('rlcore', 'speccore', 'tests', 'notebooks', '__pycach
 [shutil.rmtree(path, ignore_errors=True) for path in [*here, *inside]]
 endef
 
-.PHONY: help lab test run lint bench clean
+.PHONY: help lab test run lint bench race clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,6 +50,7 @@ help:
 	$(info make run     execute every notebook anew and save its outputs)
 	$(info make lint    check style, format and types)
 	$(info make bench   measure the speed of the packages, side by side with plain code)
+	$(info make race    run the race of chapter 19 anew and store its results)
 	$(info make clean   remove .venv, caches and compiled kernels)
 	@echo Newcomers start with: make lab
 
@@ -75,6 +76,10 @@ bench: $(TOOLS) $(REAL)
 	$(RUN) -m tests.benchmarks.bench_dqn
 	$(RUN) -m tests.benchmarks.bench_decoding
 	$(RUN) -m tests.benchmarks.bench_heads
+
+# Before it, on a quiet machine: python -m speccore.race tune, for the settings.
+race: $(COURSE) $(REAL)
+	$(RUN) -m speccore.race
 
 clean:
 	$(PYTHON) -c "$(CLEAN)"

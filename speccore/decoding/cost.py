@@ -15,6 +15,8 @@ import torch
 from rlcore.validation import Floats, check_count
 from speccore.models.kv_cache import KVCache
 from speccore.models.language_model import LanguageModel
+from speccore.models.packed_linear import is_packed
+from speccore.models.transformer import Transformer
 
 
 @torch.inference_mode()
@@ -73,3 +75,29 @@ def pass_times(model: LanguageModel, most: int, *, context: int = 128, repeats: 
         model, range(1, check_count("most", most) + 1), context=context, repeats=repeats
     )
     return np.median(seconds, axis=0)
+
+
+@torch.inference_mode()
+def reading_time(model: Transformer, *, repeats: int = 5) -> float:
+    """Seconds to read all weights of a model once, and do next to nothing with them: the floor.
+
+    A pass reads each of them at least once (Leviathan et al. 2023, section 3.4), so T(1) cannot be
+    shorter by more than the caches hold.
+
+    Args:
+        model: not ``packed``: a packed one has its matrices elsewhere.
+        repeats: readings, of which the fastest counts.
+
+    Raises:
+        TypeError: a packed model.
+    """
+    check_count("repeats", repeats)
+    if is_packed(model):
+        raise TypeError("model: takes one that is not packed")
+    weights = [each.detach() for each in model.parameters()]
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        float(sum(each.sum() for each in weights))  # waits for the device
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

@@ -19,6 +19,7 @@ from speccore.exercises import (
     chapter_16,
     chapter_17,
     chapter_18,
+    chapter_19,
 )
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -32,6 +33,7 @@ EXERCISES: tuple[Exercise, ...] = (
     *chapter_16.EXERCISES,
     *chapter_17.EXERCISES,
     *chapter_18.EXERCISES,
+    *chapter_19.EXERCISES,
 )
 
 check = SimpleNamespace(**{exercise.name: exercise for exercise in EXERCISES})

@@ -56,6 +56,12 @@ from speccore.plots.modules import (
     side_by_side,
     stacked_counts,
 )
+from speccore.plots.race import (
+    clouds,
+    progress_bars,
+    race_map,
+    written_tokens,
+)
 from speccore.plots.speculative import (
     acceptance_histogram,
     distances,
@@ -86,6 +92,7 @@ __all__ = [
     "calibration",
     "call_overhead",
     "candidates",
+    "clouds",
     "cost_curves",
     "distances",
     "draft_trade_off",
@@ -104,6 +111,8 @@ __all__ = [
     "number_lines",
     "overlap",
     "pair_law",
+    "progress_bars",
+    "race_map",
     "ranges",
     "roofline",
     "scale_trace",
@@ -120,4 +129,5 @@ __all__ = [
     "tree_mask",
     "typical_threshold",
     "update_histogram",
+    "written_tokens",
 ]

@@ -8,6 +8,7 @@ from speccore.widgets.medusa import medusa_steps
 from speccore.widgets.memory_overlap import memory_overlap
 from speccore.widgets.mixed_precision import loss_scale
 from speccore.widgets.modules import dropout_switch
+from speccore.widgets.race import race
 from speccore.widgets.speculative import (
     acceptance,
     draft_value,
@@ -24,6 +25,7 @@ __all__ = [
     "medusa_steps",
     "memory_overlap",
     "next_token",
+    "race",
     "tree_builder",
     "what_flows_where",
     "who_guessed",

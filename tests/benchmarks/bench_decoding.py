@@ -27,12 +27,13 @@ from speccore.decoding.sampling import Sampling
 from speccore.decoding.theory import expected_tokens
 from speccore.models.kv_cache import KVCache
 from speccore.models.packed_linear import packed
-from speccore.models.text import batches, standard_library
+from speccore.models.text import standard_library
 from speccore.models.transformer import Transformer
+from speccore.race import held_out_prompts, kept_of_tried
 from tests.benchmarks.measure import Table
 from tests.speccore.llama import as_llama
 
-PROMPTS, PROMPT, NEW = 24, 64, 96
+NEW = 96
 TEMPERATURES = (0.0, 0.7, 1.0)
 NEURAL, LENGTH = "neural draft", 4
 
@@ -131,25 +132,6 @@ def distinct(tokens, n=12):
     """The share of n-grams that differ, of all in some texts."""
     grams = [each[i : i + n] for each in tokens for i in range(len(each) - n + 1)]
     return len(set(grams)) / len(grams)
-
-
-def held_out_prompts():
-    """Pieces of files on which no model was trained."""
-    generator = torch.Generator().manual_seed(7)
-    text = standard_library().validation
-    pieces, _ = next(batches(text, batch=PROMPTS, length=PROMPT, generator=generator))
-    return pieces.tolist()
-
-
-def kept_of_tried(outputs):
-    """α: the share of the guesses tried that were kept."""
-    kept = sum(sum(each.accepted_lengths) for each in outputs)
-    tried = sum(
-        min(kept + 1, drafted)
-        for each in outputs
-        for kept, drafted in zip(each.accepted_lengths, each.draft_lengths, strict=True)
-    )
-    return kept / tried
 
 
 def seconds_a_step(outputs, phase):

@@ -19,11 +19,10 @@ from speccore.decoding.generate import generate
 from speccore.decoding.theory import best_tree, expected_tokens
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import model_card
+from speccore.race import held_out_prompts, kept_of_tried
 from tests.benchmarks.bench_decoding import (
     NEW,
     distinct,
-    held_out_prompts,
-    kept_of_tried,
     quartiles,
     seconds_a_step,
     speed_of_all,

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
-from speccore.decoding.cost import measure_passes, pass_times
+from speccore.decoding.cost import measure_passes, pass_times, reading_time
+from speccore.models.packed_linear import packed
 from speccore.models.transformer import Transformer, TransformerConfig
 
 MODEL = Transformer(
@@ -49,3 +51,23 @@ def test_pass_times_are_medians_for_each_number_of_tokens(monkeypatch):
 def test_bad_arguments_are_named(counts, options, named):
     with pytest.raises(ValueError, match=named):
         measure_passes(MODEL, counts, **options)
+
+
+def test_reading_goes_through_every_weight_once_a_time(monkeypatch):
+    read = []
+    whole = torch.Tensor.sum
+
+    def spy(self, *arguments, **settings):
+        read.append(self.numel())
+        return whole(self, *arguments, **settings)
+
+    monkeypatch.setattr(torch.Tensor, "sum", spy)
+    assert reading_time(MODEL, repeats=3) > 0
+    assert sum(read) == 3 * sum(each.numel() for each in MODEL.parameters())
+
+
+def test_reading_takes_a_model_with_its_weights():
+    with pytest.raises(TypeError, match="model: takes one that is not packed"):
+        reading_time(packed(MODEL))
+    with pytest.raises(ValueError, match="repeats"):
+        reading_time(MODEL, repeats=0)
