@@ -76,6 +76,7 @@ bench: $(TOOLS) $(REAL)
 	$(RUN) -m tests.benchmarks.bench_dqn
 	$(RUN) -m tests.benchmarks.bench_decoding
 	$(RUN) -m tests.benchmarks.bench_heads
+	$(RUN) -m tests.benchmarks.bench_real
 
 # Before it, on a quiet machine: python -m speccore.race tune, for the settings.
 race: $(COURSE) $(REAL)

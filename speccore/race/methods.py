@@ -134,7 +134,7 @@ class Method:
     settings: Mapping[str, Any]
     """Those of the race: the fastest of ``tried`` on the tuning prompts."""
     tried: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """Setting → values; ``tune`` tries all combinations."""
+    """Setting → values, of which ``tune`` tries all combinations; none if there is no choice."""
 
     @property
     def is_available(self) -> bool:
@@ -142,82 +142,65 @@ class Method:
         return self.settings.get("heads", OWN) in available()
 
 
-# The settings were found by ``python -m speccore.race tune``: see ``tune``. Medusa's tree is not
-# among them: it follows from the accuracies and this machine's T(n).
+# The settings for the real model were found by ``python -m speccore.race tune``; those for the
+# course's own are those of chapters 14 to 18. Medusa's tree follows from the accuracies and from
+# this machine's T(n).
 METHODS: Mapping[str, Mapping[str, Method]] = {
     REAL: {
         "prompt lookup": Method(
             _lookup,
             {"draft_length": 6, "shortest": 2},
-            {"draft_length": (3, 6, 10), "shortest": (1, 2, 3)},
+            {"draft_length": (6, 10), "shortest": (2, 3)},
         ),
         "prompt lookup, adaptive": Method(
             _adaptive,
-            {"draft_length": 10, "shortest": 2},
-            {"draft_length": (6, 10, 16), "shortest": (1, 2, 3)},
+            {"draft_length": 15, "shortest": 2},
+            {"draft_length": (10, 15)},
         ),
         "early exit": Method(
             _early_exit,
             {"layers": 10, "draft_length": 1},
-            {"layers": (5, 10, 20), "draft_length": (1, 2)},
+            {"layers": (5, 10)},
         ),
         "lookahead": Method(
             _lookahead,
-            {"n": 3, "window": 3, "candidates": 3},
-            {"n": (3, 4), "window": (2, 3), "candidates": (2, 3)},
+            {"n": 3, "window": 2, "candidates": 2},
+            {"window": (2, 3)},
         ),
         "Medusa": Method(
             _parallel,
-            {"heads": "smollm2-medusa", "most_nodes": 8},
-            {"most_nodes": (4, 8, 12)},
+            {"heads": "smollm2-medusa", "most_nodes": 6},
+            {"most_nodes": (3, 6)},
         ),
         "EAGLE, chain": Method(
             _eagle,
             {"heads": "smollm2-eagle", "draft_length": 4, "least_confidence": 0.0},
-            {"draft_length": (2, 3, 4, 5), "least_confidence": (0.0, 0.3)},
+            {"draft_length": (3, 4, 5), "least_confidence": (0.0, 0.3)},
         ),
         "EAGLE, tree": Method(
             _eagle_tree,
-            {"heads": "smollm2-eagle", "depth": 4, "width": 2, "nodes": 7},
-            {"depth": (3, 4), "width": (2, 3), "nodes": (5, 7, 10)},
+            {"heads": "smollm2-eagle", "depth": 4, "width": 2, "nodes": 6},
+            {"depth": (3, 4), "nodes": (5, 7)},
         ),
     },
     OWN: {
-        "draft model": Method(
-            _draft_model, {"name": "course-draft", "draft_length": 4}, {"draft_length": (3, 4, 5)}
-        ),
-        "counts": Method(
-            _counts, {"order": 6, "draft_length": 5}, {"order": (4, 6), "draft_length": (3, 5)}
-        ),
-        "prompt lookup": Method(
-            _lookup, {"draft_length": 6, "shortest": 3}, {"draft_length": (4, 6), "shortest": (3,)}
-        ),
-        "retrieval": Method(_retrieval, {"draft_length": 6}, {"draft_length": (4, 6, 8)}),
-        "early exit": Method(
-            _early_exit, {"layers": 1, "draft_length": 3}, {"draft_length": (2, 3)}
-        ),
+        "draft model": Method(_draft_model, {"name": "course-draft", "draft_length": 4}),
+        "counts": Method(_counts, {"order": 6, "draft_length": 5}),
+        "prompt lookup": Method(_lookup, {"draft_length": 6, "shortest": 3}),
+        "retrieval": Method(_retrieval, {"draft_length": 6}),
+        "early exit": Method(_early_exit, {"layers": 1, "draft_length": 3}),
         "lookahead": Method(
             _lookahead,
             {"n": 3, "window": 3, "candidates": 3},
-            {"window": (2, 3), "candidates": (2, 3)},
         ),
-        "Medusa": Method(
-            _parallel, {"heads": "course-medusa", "most_nodes": 12}, {"most_nodes": (8, 12)}
-        ),
-        "blockwise": Method(
-            _parallel, {"heads": "course-blockwise", "most_nodes": 12}, {"most_nodes": (8, 12)}
-        ),
-        "Meta's heads": Method(
-            _parallel, {"heads": "course-mtp-heads", "most_nodes": 12}, {"most_nodes": (8, 12)}
-        ),
+        "Medusa": Method(_parallel, {"heads": "course-medusa", "most_nodes": 12}),
+        "blockwise": Method(_parallel, {"heads": "course-blockwise", "most_nodes": 12}),
+        "Meta's heads": Method(_parallel, {"heads": "course-mtp-heads", "most_nodes": 12}),
         "DeepSeek's modules": Method(_modules, {"heads": "course-mtp-modules"}),
-        "EAGLE, chain": Method(
-            _eagle, {"heads": "course-eagle", "draft_length": 4}, {"draft_length": (2, 3, 4, 5)}
-        ),
+        "EAGLE, chain": Method(_eagle, {"heads": "course-eagle", "draft_length": 4}),
         "EAGLE, tree": Method(
             _eagle_tree,
             {"heads": "course-eagle", "depth": 4, "width": 2, "nodes": 6},
-            {"depth": (3, 4), "width": (2, 3), "nodes": (6, 10)},
         ),
     },
 }

@@ -21,8 +21,8 @@ from speccore.models.transformer import Transformer
 from speccore.race.methods import METHODS, PLAIN, Track, contestants
 from speccore.race.results import PHASES, Prompt, Race, Run, differences, pooled
 
-NEW_TOKENS = 64
-ROUNDS = 3
+NEW_TOKENS = 48
+ROUNDS = 2
 
 
 def prompts_of(model: Transformer, *, tuning: bool = False) -> list[Prompt]:
@@ -182,7 +182,7 @@ def tune(
     prompts = prompts_of(where.model, tuning=True)
     found: dict[str, dict[str, float]] = {}
     for name, method in METHODS[where.name].items():
-        if not method.is_available:
+        if not (method.is_available and method.tried):
             continue
         several = [
             {**method.settings, **dict(zip(method.tried, values, strict=True))}

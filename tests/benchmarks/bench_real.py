@@ -1,6 +1,6 @@
 """How fast the real model decodes, side by side with Transformers: ``make bench``.
 
-SmolLM2-135M-Instruct, batch 1, two threads, the prompts of the race (two of each of ten kinds), 64
+SmolLM2-135M-Instruct, batch 1, two threads, the prompts of the race (two of each of ten kinds), 48
 new tokens, temperature 0, all contestants in turns. A ratio is that of two times a token of one
 prompt; what is reported is the median over the ten kinds, with the range of the kinds. Against
 Transformers all times include reading the prompt; our own ways to decode are compared without it.
