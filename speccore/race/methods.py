@@ -179,7 +179,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         ),
         "EAGLE, tree": Method(
             _eagle_tree,
-            {"heads": "smollm2-eagle", "depth": 4, "width": 2, "nodes": 6},
+            {"heads": "smollm2-eagle", "depth": 4, "width": 2, "nodes": 7},
             {"depth": (3, 4), "nodes": (5, 7)},
         ),
     },

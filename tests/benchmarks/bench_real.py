@@ -16,11 +16,11 @@ from functools import partial
 import numpy as np
 import torch
 import transformers
-from speccore.race import NEW_TOKENS, PLAIN, REAL, contestants, prompts_of, track
 
 import speccore
 from speccore.decoding.generate import generate
 from speccore.models.packed_linear import Int8Linear, packed
+from speccore.race import NEW_TOKENS, PLAIN, REAL, contestants, prompts_of, track
 from tests.benchmarks.bench_decoding import seconds_a_token
 from tests.benchmarks.measure import Table
 from tests.speccore.llama import as_llama
