@@ -143,8 +143,8 @@ class Method:
 
 
 # The settings for the real model were chosen before the race, by arithmetic: from the accuracies of
-# the heads' cards and from T(n). ``python -m speccore.race tune`` tries those in ``tried``. Those for
-# the course's own model are those of chapters 14 to 18.
+# the heads' cards and from T(n). ``python -m speccore.race tune`` tries those in ``tried``. The
+# course's own model has those of chapters 14 to 18.
 METHODS: Mapping[str, Mapping[str, Method]] = {
     REAL: {
         "prompt lookup": Method(
