@@ -180,26 +180,49 @@ def train_model(name: str, folder: Path) -> Transformer | Heads:
 
 def card_of(recipe: Recipe, corpus: Corpus, result: TrainingResult) -> dict[str, Any]:
     """Where a model's weights come from; losses in nats a byte."""
-    how = recipe.loss if isinstance(recipe.loss, partial) else partial(recipe.loss)
-    loss: dict[str, Any] = {"name": how.func.__name__, **how.keywords}
+    card = how_trained(
+        result,
+        recipe.loss,
+        windows=recipe.batch,
+        learning_rate=recipe.learning_rate,
+        warmup=recipe.warmup,
+        seed=recipe.seed,
+    )
     if recipe.teacher is not None:
-        loss = {"name": distillation_loss.__name__, "teacher": recipe.teacher}
+        card["loss"] = {"name": distillation_loss.__name__, "teacher": recipe.teacher}
     if recipe.trunk is not None:
-        loss["trunk"] = recipe.trunk
-    averaged = [result.losses[i : i + EVERY].mean() for i in range(0, recipe.steps, EVERY)]
+        card["loss"]["trunk"] = recipe.trunk
     return {
         "sizes": recipe.sizes,
         "tokens": "bytes of UTF-8",
         "text": "sources of Python's standard library, split by file",
         "text_sha256": corpus.sha256,
+        **card,
+    }
+
+
+def how_trained(
+    result: TrainingResult,
+    loss: Callable[..., Loss],
+    *,
+    windows: int,
+    learning_rate: float,
+    warmup: int,
+    seed: int,
+) -> dict[str, Any]:
+    """What every card says of a training: versions, settings, and the curve of the loss."""
+    how = loss if isinstance(loss, partial) else partial(loss)
+    steps = len(result.losses)
+    averaged = [result.losses[i : i + EVERY].mean() for i in range(0, steps, EVERY)]
+    return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "seed": recipe.seed,
-        "steps": recipe.steps,
-        "windows_a_step": recipe.batch,
-        "learning_rate": recipe.learning_rate,
-        "warmup": recipe.warmup,
-        "loss": loss,
+        "seed": seed,
+        "steps": steps,
+        "windows_a_step": windows,
+        "learning_rate": learning_rate,
+        "warmup": warmup,
+        "loss": {"name": how.func.__name__, **how.keywords},
         "training_loss_every": EVERY,
         "training_loss": [round(float(each), 4) for each in averaged],
     }

@@ -8,7 +8,6 @@ from there if it was stopped, and leaves ``<name>.safetensors`` there.
 from __future__ import annotations
 
 import hashlib
-import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from speccore.models.heads import EagleHead, Heads, MedusaHeads
 from speccore.models.own_answers import Answers, read_answers, write_answers
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import load, save_heads
+from speccore.models.train_course_models import CANDIDATES, how_trained
 from speccore.models.training import eagle_loss, guess_accuracy, heads_loss, train
 from speccore.models.transformer import TransformerConfig
 
@@ -36,8 +36,6 @@ TOKENS = 12_000
 """That are guessed: with fewer, guesses are cheaper, and more of them cannot come true."""
 WINDOWS, LENGTH = 4, 256
 VALIDATION_BATCHES = 16
-CANDIDATES = 8  # of each guess whose accuracy is in the card
-EVERY = 100  # steps that are averaged into one number of the card's curve
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,8 @@ def train_heads(name: str, folder: Path) -> Heads:
     trunk = load(TRUNK)
     learn, judge = answers(folder)
     heads = recipe.build(trunk.config)
-    heads.guess_among(learn.frequent_tokens(TOKENS), trunk)
+    tokens = learn.frequent_tokens(TOKENS)
+    heads.guess_among(tokens, trunk)
     result = train(
         heads,
         learn.batches(
@@ -110,14 +109,12 @@ def train_heads(name: str, folder: Path) -> Heads:
         progress=True,
     )
     heads.half().float()  # as readers will have them, so that this is what is judged
-    heads.guess_among(learn.frequent_tokens(TOKENS), trunk)
+    heads.guess_among(tokens, trunk)
     held_out = judge.batches(
         batch=WINDOWS, length=LENGTH, generator=torch.Generator().manual_seed(recipe.seed)
     )
     right = guess_accuracy(heads, trunk, held_out, count=VALIDATION_BATCHES, best=CANDIDATES)
-    averaged = [result.losses[i : i + EVERY].mean() for i in range(0, recipe.steps, EVERY)]
-    how = recipe.loss if isinstance(recipe.loss, partial) else partial(recipe.loss)
-    covered = torch.isin(judge.tokens, torch.tensor(learn.frequent_tokens(TOKENS)))
+    covered = torch.isin(judge.tokens, torch.tensor(tokens))
     card: dict[str, Any] = {
         "sizes": recipe.sizes,
         "trunk": TRUNK,
@@ -127,16 +124,14 @@ def train_heads(name: str, folder: Path) -> Heads:
         "tokens_of_text": len(learn.tokens),
         "conversations": len(learn.starts),
         "held_out_tokens_among_draft_tokens": round(float(covered.double().mean()), 4),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "seed": recipe.seed,
-        "steps": recipe.steps,
-        "windows_a_step": WINDOWS,
-        "learning_rate": recipe.learning_rate,
-        "warmup": recipe.warmup,
-        "loss": {"name": how.func.__name__, **how.keywords},
-        "training_loss_every": EVERY,
-        "training_loss": [round(float(each), 4) for each in averaged],
+        **how_trained(
+            result,
+            recipe.loss,
+            windows=WINDOWS,
+            learning_rate=recipe.learning_rate,
+            warmup=recipe.warmup,
+            seed=recipe.seed,
+        ),
         "validation_accuracy": right.round(4).tolist(),
     }
     save_heads(heads, name, card, folder=folder, trunk=trunk)
