@@ -7,6 +7,7 @@ import torch
 import speccore
 from speccore.decoding.generate import generate
 from speccore.decoding.tree import TokenTree
+from speccore.models import train_real_heads
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import CHECKPOINTS, REAL, model_card
 from speccore.models.prompts import PROMPTS
@@ -152,7 +153,7 @@ def test_a_model_is_what_its_recipe_and_its_card_say(name, corpus):
 
 
 def test_names_and_sizes_of_what_is_shipped():
-    assert set(speccore.available()) - set(REAL) == set(RECIPES)
+    assert set(speccore.available()) - set(REAL) == {*RECIPES, *train_real_heads.RECIPES}
     assert sum(path.stat().st_size for path in CHECKPOINTS.iterdir()) <= 40e6
     draft, target = (
         RECIPES[name].build().config.parameters for name in ("course-draft", "course-target")
