@@ -3,8 +3,8 @@
 Decoding multiplies few rows (one token, or a draft of a few) by large matrices. Two things help:
 
 - the layout that fits: a product of one row reads the matrix once, and reads it faster along the
-  longer of its sides; oneDNN, which is compiled for the processor that it finds, takes 2 to 16 rows
-  with a matrix that has been rearranged in blocks in advance;
+  longer of its sides; for 2 to 16 rows oneDNN, which is compiled for the processor that it finds,
+  multiplies a large matrix fastest when it has been rearranged in blocks in advance;
 - fewer operations: maps of the same input, side by side, are one map, and the factors of the
   norm before it are part of its matrix.
 
@@ -22,18 +22,19 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlcore.compilation import compiled
+from rlcore.validation import Floats
 from speccore.models.heads import DraftTokens, Heads, NextFeatures
 from speccore.models.transformer import Attention, Block, FeedForward, Rotation, Transformer, rotate
 
-WORTH_PACKING = 100_000
-"""Numbers of a matrix. A call of oneDNN takes some 12 µs longer than an ordinary one: smaller
-matrices never win it back."""
-LARGE = 400_000
-"""Numbers of a matrix that one row, too, reads faster as oneDNN has it: it is kept only so."""
+WORTH_PACKING = 1_000_000
+"""Numbers of a matrix. A call of oneDNN takes 12 to 30 µs longer than an ordinary one: only large
+matrices win it back."""
 
 
 class PackedLinear:
@@ -58,13 +59,13 @@ class PackedLinear:
         self.weight: Tensor | None = None
         if weight.numel() > WORTH_PACKING and onednn_packs():
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight)
-        if self.packed is None or weight.numel() <= LARGE:
-            across = weight.shape[0] > weight.shape[1]
+        else:
+            across = weight.shape[0] >= weight.shape[1]
             self.weight = weight.t().contiguous().t() if across else weight.clone()
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        if self.packed is None or (self.weight is not None and x.numel() == x.shape[-1]):
+        if self.packed is None:
             return F.linear(x, cast(Tensor, self.weight))
         return torch.ops.mkldnn._linear_pointwise.default(x, self.packed, None, "none", [], "")
 
@@ -90,33 +91,59 @@ class Int8Linear:
 
     def __init__(self, *maps: Callable[[Tensor], Tensor], factors: Tensor | None = None) -> None:
         weight = _joined(maps)
-        self.factors = factors
         if "fbgemm" not in torch.backends.quantized.supported_engines:
             raise RuntimeError("Int8Linear: this PyTorch has no FBGEMM")
+        # In W the factors would take digits from its rows.
+        self.factors = np.ones(weight.shape[1], np.float32)
+        if factors is not None:
+            self.factors = factors.detach().numpy().copy()
         scales = weight.abs().amax(1).clamp_min(SMALLEST) / 127
         zeros = torch.zeros(len(scales), dtype=torch.int64)
         with warnings.catch_warnings():  # that PyTorch will move this elsewhere
             warnings.simplefilter("ignore", UserWarning)
             whole = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
         self.packed = torch.ops.quantized.linear_prepack(whole, None)
+        self.multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        rows = x.flatten(0, -2)
-        if self.factors is not None:  # in W they would take digits from its rows
-            rows = rows * self.factors
-        scale = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_min(SMALLEST)
-        fine = rows * (63 / scale)
-        whole = fine.round()
-        pair = torch.cat((whole, 126 * (fine - whole)))
-        multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
-        first, second = multiply(pair, 1.0, 64, self.packed).chunk(2)
-        y = torch.add(first, second, alpha=1 / 126) * (scale / 63)
-        return y.view(*x.shape[:-1], -1)
+        rows = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).numpy())
+        count, width = rows.shape
+        pair, scale = np.empty((2 * count, width), np.float32), np.empty(count, np.float32)
+        _split(rows, self.factors, pair, scale)
+        both = self.multiply(torch.from_numpy(pair), 1.0, 64, self.packed).numpy()
+        y = np.empty((count, both.shape[1]), np.float32)
+        _add(both, scale, y)
+        return torch.from_numpy(y).view(*x.shape[:-1], -1)
 
 
 SMALLEST = 1e-30
 """The scale of numbers that are all zero."""
+
+
+@compiled
+def _split(x: Floats, factors: Floats, pair: Floats, scale: Floats) -> None:
+    """r, b and c of each row: one loop in place of a dozen operations, which take longer than the
+    product itself."""
+    for row in range(len(x)):
+        largest = np.float32(SMALLEST)
+        for i in range(x.shape[1]):
+            largest = max(largest, abs(x[row, i] * factors[i]))
+        scale[row] = largest
+        magnified = np.float32(63.0) / largest
+        for i in range(x.shape[1]):
+            fine = x[row, i] * factors[i] * magnified
+            whole = np.rint(fine)
+            pair[row, i] = whole
+            pair[len(x) + row, i] = np.float32(126.0) * (fine - whole)
+
+
+@compiled
+def _add(both: Floats, scale: Floats, y: Floats) -> None:
+    for row in range(len(y)):
+        factor = scale[row] / np.float32(63.0)
+        for j in range(y.shape[1]):
+            y[row, j] = (both[row, j] + both[len(y) + row, j] / np.float32(126.0)) * factor
 
 
 def _joined(maps: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
@@ -171,17 +198,20 @@ def packed(model: Model, linear: Linear = PackedLinear) -> Model:
     """
     if is_packed(model):
         raise TypeError("model: takes one that is not packed yet")
-    # Matrices are packed as they are, so that none is there a third time.
+    # Matrices are packed as they are, and each is given up when it is packed, if the caller has not
+    # kept the model: a model that is packed as soon as it is loaded is never there twice.
     maps = (each for each in model.modules() if isinstance(each, nn.Linear | nn.Embedding))
     as_they_are = {
         id(each.weight): nn.Parameter(each.weight.detach(), requires_grad=False) for each in maps
     }
     twin: Any = copy.deepcopy(model, as_they_are).requires_grad_(False)
+    del model, maps, as_they_are
     if isinstance(twin, Transformer):
         output = twin.embedding if twin.head is None else twin.head
         _replace(twin, "head", linear(output, factors=_factors(twin.norm)))
         _replace(twin, "norm", _Direction(twin.norm))
-    for part in list(twin.modules()):
+    kinds = (Block, NextFeatures, DraftTokens)
+    for part in [each for each in twin.modules() if isinstance(each, kinds)]:
         if isinstance(part, Block):
             part.attention = _PackedAttention(part.attention, part.attention_norm, linear)
             part.feed_forward = _PackedFeedForward(

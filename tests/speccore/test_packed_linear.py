@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -23,8 +24,6 @@ from speccore.models.heads import (
 )
 from speccore.models.kv_cache import KVCache
 from speccore.models.packed_linear import (
-    LARGE,
-    WORTH_PACKING,
     Int8Linear,
     PackedLinear,
     onednn_packs,
@@ -44,8 +43,9 @@ HEADS = {
     "EAGLE": EagleHead,
     "EAGLE, tokens only": partial(EagleHead, reads_features=False),
 }
-# The third to fifth are packed; the last of these is kept in this layout only.
-SIZES = [(40, 24), (24, 40), (512, 260), (260, 512), (1200, 400), (1, 30)]
+# The third and the fourth are packed, as SMALL says here.
+SIZES = [(40, 24), (24, 40), (512, 260), (260, 512), (1, 30)]
+SMALL = 100_000
 
 
 def layer(rows, columns, seed=0):
@@ -63,6 +63,7 @@ def inputs(*shape, seed=1):
 
 @pytest.fixture(params=["packed", "fallback"])
 def either(request, monkeypatch):
+    monkeypatch.setattr(packed_linear, "WORTH_PACKING", SMALL)  # so that small models try both
     if request.param == "fallback":
         monkeypatch.setattr(packed_linear, "onednn_packs", lambda: False)
     return request.param
@@ -72,9 +73,9 @@ def either(request, monkeypatch):
 def test_results_are_those_of_the_ordinary_layer(out, width, either):
     map_ = layer(out, width)
     ours = PackedLinear(map_)
-    should_pack = either == "packed" and out * width > WORTH_PACKING and onednn_packs()
+    should_pack = either == "packed" and out * width > SMALL and onednn_packs()
     assert (ours.packed is not None) == should_pack
-    assert (ours.weight is None) == (should_pack and out * width > LARGE)
+    assert (ours.weight is None) == should_pack
     with torch.inference_mode():
         for rows in (1, 2, 3, 4, 5, 8, 9, 16, 17, 100):
             x = inputs(rows, width)
@@ -102,7 +103,7 @@ def test_maps_of_one_input_stand_side_by_side(either):
         assert torch.allclose(found[..., 300:], other(x), rtol=0, atol=1e-3)
 
 
-def test_later_changes_of_the_weights_do_not_reach_it():
+def test_later_changes_of_the_weights_do_not_reach_it(either):
     map_ = layer(512, 260)
     ours, x = PackedLinear(map_), inputs(1, 260)
     with torch.inference_mode():
@@ -177,7 +178,7 @@ def test_packed_heads_of_some_tokens_guess_the_same(linear, either):
     assert head.draft_tokens.weight is not None
 
 
-def test_a_packed_model_shares_nothing_but_the_embedding():
+def test_a_packed_model_shares_nothing_but_the_embedding(either):
     """The matrices are there once more, the embedding, the largest of a real model, is not."""
     model = Transformer(CONFIG)
     twin = packed(model)
@@ -265,8 +266,8 @@ def test_with_fewer_threads_than_promised_the_results_are_right():
     code = (
         "import torch; from speccore.models.packed_linear import PackedLinear\n"
         "torch.set_num_threads(2)\n"
-        "layer = torch.nn.Linear(256, 1024, bias=False)\n"
-        "x = torch.randn(5, 256)\n"
+        "layer = torch.nn.Linear(1024, 1024, bias=False)\n"
+        "x = torch.randn(5, 1024)\n"
         "assert torch.allclose(PackedLinear(layer)(x), layer(x), rtol=0, atol=1e-4)"
     )
     limited = {**os.environ, "OMP_THREAD_LIMIT": "1"}
@@ -281,3 +282,26 @@ def test_what_cannot_be_packed_is_refused():
         packed(copy.deepcopy(model).half())
     with pytest.raises(TypeError, match="maps: takes layers without bias"):
         PackedLinear(nn.Linear(3, 3))
+
+
+def test_matrices_are_given_up_one_by_one():
+    """Unless the caller has kept the model: so that its memory is not taken twice."""
+    alive, matrices = [], []
+
+    class Spy(PackedLinear):
+        def __init__(self, *maps, factors=None):
+            super().__init__(*maps, factors=factors)
+            alive.append(sum(each() is not None for each in matrices))
+
+    def made():
+        model = Transformer(CONFIG)
+        for block in model.blocks:
+            matrices.extend(weakref.ref(each) for each in block.parameters() if each.dim() == 2)
+        return model
+
+    packed(made(), Spy)
+    assert alive[-1] <= len(matrices) // CONFIG.layers  # the last block's are still there
+    kept = made()
+    matrices = [weakref.ref(each) for each in kept.parameters() if each.dim() == 2]
+    packed(kept)
+    assert all(each() is not None for each in matrices)
