@@ -1,7 +1,7 @@
 """What people ask a language model, in ten kinds: the prompts of the race, and others to tune on.
 
 All were written for the course. Heads have been trained on none of them: they learn from questions
-that their trunk has asked itself, and from Python's standard library (see ``own_answers``).
+that their trunk has asked itself, and from Python's standard library (see ``race.own_answers``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The race of chapter 19: every method on a real model and on the course's own (``make race``).
 
 ``methods`` says who races and with which settings, ``turns`` runs, ``results`` keeps and reads.
+``own_answers`` lets the real model ask and answer; ``train_real_heads`` trains its heads on that.
 """
 
 from speccore.race.methods import (

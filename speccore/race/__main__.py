@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in METHODS:
         where = track(name)
         if given.what == "tune":
-            for method, found in tune(where, rounds=given.rounds, progress=True).items():
+            for method, found in tune(where, rounds=given.rounds, progress=True):
                 print(f"{name}, {method}")
                 for settings, gain in sorted(found.items(), key=lambda each: -each[1]):
                     print(f"  {gain:5.2f} ×  {settings}", flush=True)

@@ -170,17 +170,17 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         "Medusa": Method(
             _parallel,
             {"heads": "smollm2-medusa", "most_nodes": 6},
-            {"most_nodes": (3, 6)},
+            {"most_nodes": (2, 3, 6)},
         ),
         "EAGLE, chain": Method(
             _eagle,
             {"heads": "smollm2-eagle", "draft_length": 3, "least_confidence": 0.0},
-            {"draft_length": (3, 4, 5), "least_confidence": (0.0, 0.3)},
+            {"draft_length": (1, 2, 3), "least_confidence": (0.0, 0.4)},
         ),
         "EAGLE, tree": Method(
             _eagle_tree,
-            {"heads": "smollm2-eagle", "depth": 3, "width": 2, "nodes": 5},
-            {"depth": (3, 4), "nodes": (5, 7)},
+            {"heads": "smollm2-eagle", "depth": 2, "width": 2, "nodes": 3},
+            {"depth": (1, 2), "width": (2, 3), "nodes": (3,)},
         ),
     },
     OWN: {

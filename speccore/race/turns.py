@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -165,22 +165,21 @@ def margin(model: Transformer, ids: Sequence[int]) -> float:
 
 
 def tune(
-    where: Track, *, rounds: int = 2, new_tokens: int = NEW_TOKENS, progress: bool = False
-) -> dict[str, dict[str, float]]:
+    where: Track, *, rounds: int = ROUNDS, new_tokens: int = NEW_TOKENS, progress: bool = False
+) -> Iterator[tuple[str, dict[str, float]]]:
     """How fast each combination of settings is on the tuning prompts, against plain decoding.
 
-    All take turns, as in the race. A setting's number is the time that plain decoding takes for all
-    texts together over its own.
+    All of a method take turns, as in the race. A setting's number is the time that plain decoding
+    takes for all texts together over its own.
 
     Args:
         where: the model.
         rounds, new_tokens, progress: as of ``take_turns``.
 
-    Returns:
-        Method → settings, as Python writes them → speed-up.
+    Yields:
+        Each method with its settings, as Python writes them → speed-up.
     """
     prompts = prompts_of(where.model, tuning=True)
-    found: dict[str, dict[str, float]] = {}
     for name, method in METHODS[where.name].items():
         if not (method.is_available and method.tried):
             continue
@@ -198,8 +197,7 @@ def tune(
             progress=progress,
         )
         speeds = {each: _speed(found) for each, found in runs.items()}
-        found[name] = {each: speeds[each] / speeds[PLAIN] for each in drafters}
-    return found
+        yield name, {each: speeds[each] / speeds[PLAIN] for each in drafters}
 
 
 def _speed(runs: Sequence[Run]) -> float:

@@ -7,13 +7,13 @@ import torch
 import speccore
 from speccore.decoding.generate import generate
 from speccore.decoding.tree import TokenTree
-from speccore.models import train_real_heads
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import CHECKPOINTS, REAL, model_card
 from speccore.models.prompts import PROMPTS
 from speccore.models.text import batches, standard_library
 from speccore.models.train_course_models import RECIPES
 from speccore.models.training import evaluate, guess_accuracy
+from speccore.race import train_real_heads
 
 PROMPT, NEW = 64, 24  # tokens
 TIE = 1e-3  # logits of a longer pass differ by some 1e-5, from one CPU to another as well

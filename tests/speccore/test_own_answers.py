@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from rlcore.checkpoint import load_arrays
-from speccore.models.own_answers import Answers, python_functions, read_answers, write_answers
 from speccore.models.text import SubwordTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
+from speccore.race.own_answers import Answers, python_functions, read_answers, write_answers
 
 LENGTH = 140
 

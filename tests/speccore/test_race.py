@@ -17,10 +17,10 @@ from speccore.decoding.generate import Output, generate
 from speccore.decoding.theory import expected_tokens
 from speccore.decoding.tree import Draft, TokenTree
 from speccore.models.chat_prompts import CHAT_PROMPTS, TUNING_PROMPTS
-from speccore.models.own_answers import CODE_TASKS, TASKS
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import available, load, load_heads, weights_sha256
 from speccore.models.transformer import Transformer, TransformerConfig
+from speccore.race.own_answers import CODE_TASKS, TASKS
 
 SMALL = Transformer(
     TransformerConfig(
@@ -91,6 +91,25 @@ def test_pieces_of_files_to_tune_on_are_others():
     assert {each.kind for each in here} == {"held-out code"} and len(here) == len(there)
     assert not {each.ids for each in here} & {each.ids for each in there}
     assert [list(each.ids) for each in here] == race.held_out_prompts(len(here))
+
+
+def test_tuning_tries_every_combination_on_the_prompts_to_tune_on(monkeypatch):
+    own = race.METHODS[race.OWN]["prompt lookup"]
+    tried = replace(own, tried={"draft_length": (2, 4), "shortest": (1, 3)})
+    methods = {race.OWN: {"prompt lookup": tried, "counts": race.METHODS[race.OWN]["counts"]}}
+    for module in ("methods", "turns"):
+        monkeypatch.setattr(f"speccore.race.{module}.METHODS", methods)
+    asked = []
+    monkeypatch.setattr(
+        "speccore.race.turns.prompts_of",
+        lambda model, tuning: asked.append(tuning) or race.prompts_of(model, tuning=tuning)[:2],
+    )
+    where = race.track(race.OWN, repeats=1)
+    ((name, found),) = race.tune(where, rounds=1, new_tokens=8)  # counts have no choice
+    assert name == "prompt lookup" and asked == [True]
+    settings = [{"draft_length": n, "shortest": m} for n, m in product((2, 4), (1, 3))]
+    assert list(found) == [repr(each) for each in settings]
+    assert all(gain > 0 for gain in found.values())
 
 
 # -- turns -----------------------------------------------------------------------------------------

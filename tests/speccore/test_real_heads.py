@@ -10,7 +10,7 @@ from speccore.decoding.generate import generate
 from speccore.decoding.theory import grow_tree
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import CHECKPOINTS, model_card
-from speccore.models.train_real_heads import RECIPES, TOKENS, TRUNK
+from speccore.race.train_real_heads import RECIPES, TOKENS, TRUNK
 
 PROMPTS = (
     "Write the word 'river' five times, one a line.",

@@ -11,7 +11,7 @@ makes them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,17 +217,25 @@ def _questions(model: Transformer, count: int, *, seed: int) -> list[str]:
     mark = "?"
     conversation = tokenizer.decode(tokenizer.chat(mark))
     start = tokenizer.encode(conversation[: conversation.rindex(mark)])
-    texts = _decoded(model, [start] * count, QUESTION, temperature=0.9, seed=seed)
+    texts = _decoded(
+        model, [start] * count, QUESTION, temperature=0.9, seed=seed, drafter=NoDrafter
+    )
     ends = {tokenizer.end_of_text}
     written = [[t for t in text.tokens[len(start) :] if t not in ends] for text in texts]
     return [tokenizer.decode(each).strip() or mark for each in written]
 
 
 def _decoded(
-    model: Transformer, prompts: Sequence[list[int]], length: int, *, temperature: float, seed: int
+    model: Transformer,
+    prompts: Sequence[list[int]],
+    length: int,
+    *,
+    temperature: float,
+    seed: int,
+    drafter: Callable[[], NoDrafter] = Recorder,
 ) -> list[Text]:
     texts = [
-        Text(list(prompt), length, Recorder(), Chance(seed + row))
+        Text(list(prompt), length, drafter(), Chance(seed + row))
         for row, prompt in enumerate(prompts)
     ]
     for _ in decode(model, texts, Sampling(temperature)):

@@ -1,6 +1,6 @@
 """Train heads for a real language model on what it says itself.
 
-``python -m speccore.models.train_real_heads FOLDER [NAME …]`` lets the model ask and answer, which
+``python -m speccore.race.train_real_heads FOLDER [NAME …]`` lets the model ask and answer, which
 takes hours, then trains the heads, or those that are named. It keeps its state in FOLDER, goes on
 from there if it was stopped, and leaves ``<name>.safetensors`` there.
 """
@@ -19,12 +19,12 @@ import torch
 
 from speccore.foundations.mixed_precision import Loss
 from speccore.models.heads import EagleHead, Heads, MedusaHeads
-from speccore.models.own_answers import Answers, read_answers, write_answers
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import load, save_heads
 from speccore.models.train_course_models import CANDIDATES, how_trained
 from speccore.models.training import eagle_loss, guess_accuracy, heads_loss, train
 from speccore.models.transformer import TransformerConfig
+from speccore.race.own_answers import Answers, read_answers, write_answers
 
 TRUNK = "smollm2-135m"
 FILES = 13
