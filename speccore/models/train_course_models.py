@@ -129,7 +129,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "course-eagle": Recipe(
         partial(EagleHead, TARGET, hidden=256),
-        steps=1600,
+        steps=6400,
         **TRAINED_ON_TARGET,
         sizes="One block as wide as the target and the map before it: 0.52 M weights. With a "
         "feed-forward layer as large as the target's, 0.87 M, a draft of four guesses took half as "

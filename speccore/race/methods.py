@@ -179,8 +179,8 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         ),
         "EAGLE, tree": Method(
             _eagle_tree,
-            {"heads": "smollm2-eagle", "depth": 2, "width": 2, "nodes": 3},
-            {"depth": (1, 2), "width": (2, 3), "nodes": (3,)},
+            {"heads": "smollm2-eagle", "depth": 3, "width": 2, "nodes": 5},
+            {"depth": (1, 2, 3), "nodes": (3, 5)},
         ),
     },
     OWN: {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,10 +11,10 @@ import torch
 from rlcore.validation import Floats, check_count, check_fraction
 from speccore.decoding.acceptance import rejection
 from speccore.decoding.chance import SourceOfChance
-from speccore.decoding.drafters.drafter import Drafter, Target, depth_left
+from speccore.decoding.drafters.drafter import ReadingDrafter, Target, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, Draft, TokenTree
-from speccore.models.language_model import LanguageModel, Sizes
+from speccore.models.language_model import Sizes
 
 
 class Reader(Protocol):
@@ -33,7 +31,7 @@ class Reader(Protocol):
         """(T, V) logits after each of some guesses more."""
 
 
-class ChainDrafter(Drafter):
+class ChainDrafter(ReadingDrafter[Reader]):
     """Draws guess by guess; what gives the laws is the reader of a subclass.
 
     Args:
@@ -51,21 +49,6 @@ class ChainDrafter(Drafter):
         self.draft_length = check_count("draft_length", draft_length)
         self.least_confidence = check_fraction("least_confidence", least_confidence)
         self.most_nodes = draft_length
-        self._reader: Reader | None = None
-
-    @abstractmethod
-    def reader(self, model: LanguageModel) -> Reader:
-        """A new one, for a text of a target.
-
-        Raises:
-            ValueError: it cannot draft for this target.
-        """
-
-    def begin(self, model: LanguageModel) -> ChainDrafter:
-        """A drafter with a reader of its own."""
-        new = copy.copy(self)
-        new._reader = self.reader(model)
-        return new
 
     @torch.inference_mode()
     def propose(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Generic, Self, TypeVar
 
 from torch import Tensor
 
@@ -75,6 +77,29 @@ class Drafter(ABC):
             verdict: what was kept.
             logits: (n + 1, V) of the target, after the root and after each node.
         """
+
+
+Reading = TypeVar("Reading")
+
+
+class ReadingDrafter(Drafter, Generic[Reading]):
+    """A drafter that reads the text along with the target, with a cache of its own."""
+
+    _reader: Reading | None = None
+
+    @abstractmethod
+    def reader(self, model: LanguageModel) -> Reading:
+        """What reads, for a new text of a target.
+
+        Raises:
+            ValueError: it cannot draft for this target.
+        """
+
+    def begin(self, model: LanguageModel) -> Self:
+        """A drafter with a reader of its own."""
+        new = copy.copy(self)
+        new._reader = self.reader(model)
+        return new
 
 
 class NoDrafter(Drafter):

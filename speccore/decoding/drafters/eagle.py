@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from torch import Tensor
 from rlcore.validation import Floats, check_count
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.chain import ChainDrafter
-from speccore.decoding.drafters.drafter import Drafter, Target, check_heads, depth_left
+from speccore.decoding.drafters.drafter import ReadingDrafter, Target, check_heads, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, ROOT, Draft, TokenTree
 from speccore.models.heads import EagleHead
@@ -44,7 +43,7 @@ class EagleDrafter(ChainDrafter):
         return EagleReader(self.head, check_heads(self.head, model), self.most_nodes)
 
 
-class EagleTreeDrafter(Drafter):
+class EagleTreeDrafter(ReadingDrafter["EagleReader"]):
     """Grows the tree where the head is confident (EAGLE-2, Li et al. 2024b, section 4.2).
 
     A node's value is the product of the head's probabilities along its path, which the probability
@@ -69,13 +68,6 @@ class EagleTreeDrafter(Drafter):
         self.nodes = self.most_nodes = check_count("nodes", nodes)
         if width > head.config.vocab_size:
             raise ValueError(f"width: takes at most {head.config.vocab_size} tokens, got {width}")
-        self._reader: EagleReader | None = None
-
-    def begin(self, model: LanguageModel) -> EagleTreeDrafter:
-        """A drafter with a reader of its own."""
-        new = copy.copy(self)
-        new._reader = self.reader(model)
-        return new
 
     def reader(self, model: LanguageModel) -> EagleReader:
         """The head, with a cache of its own."""

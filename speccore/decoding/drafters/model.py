@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +12,7 @@ from rlcore.validation import Floats, check_count
 from speccore.decoding.acceptance import without_replacement
 from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.drafters.chain import ChainDrafter
-from speccore.decoding.drafters.drafter import Drafter, Target, check_draft_model, depth_left
+from speccore.decoding.drafters.drafter import ReadingDrafter, Target, check_draft_model, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import ROOT, Draft, TokenTree
 from speccore.models.kv_cache import KVCache
@@ -85,7 +84,7 @@ class ModelDrafter(ChainDrafter):
         return ModelReader(self.model, self.most_nodes)
 
 
-class ModelTreeDrafter(Drafter):
+class ModelTreeDrafter(ReadingDrafter["ModelReader"]):
     """Draws a tree of guesses from a draft model, a pass a level.
 
     With ``widths`` (2, 2, 1) the root has two children, each of them two, and each of those one:
@@ -105,21 +104,18 @@ class ModelTreeDrafter(Drafter):
         if not self.widths:
             raise ValueError("widths: takes a number for each level, got none")
         self.most_nodes = int(np.cumprod(self.widths).sum())
-        self._reader: ModelReader | None = None
 
-    def begin(self, model: LanguageModel) -> ModelTreeDrafter:
-        """A drafter with a cache of its own."""
+    def reader(self, model: LanguageModel) -> ModelReader:
+        """The draft model, with a cache of its own."""
         check_draft_model(self.model, model)
-        new = copy.copy(self)
-        new._reader = ModelReader(self.model, self.most_nodes)
-        return new
+        return ModelReader(self.model, self.most_nodes)
 
     @torch.inference_mode()
     def propose(
         self, context: list[int], sampling: Sampling, chance: SourceOfChance, target: Target
     ) -> Draft:
         """A tree, and the laws from which it was drawn; none at temperature 0."""
-        reader = self._reader or ModelReader(self.model, self.most_nodes)
+        reader = self._reader or self.reader(target.model)
         scores = list(reader.read(context, target)[None])  # after the root, each node
         laws = [sampling.law(scores[0])]
         tree = TokenTree([], [])
