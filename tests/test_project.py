@@ -17,6 +17,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+OWN = (ROOT / "docs" / "bring_your_own.md").read_text(encoding="utf-8")
+# A block of code, and the block of what it prints, if that follows at once.
+CODE = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", flags=re.DOTALL)
 
 
 def requirements(lines):
@@ -36,6 +40,35 @@ def extras(*names):
     for name in names:
         lines += PROJECT["optional-dependencies"][name]
     return requirements(lines)
+
+
+def link_targets(page):
+    """Where the links and pictures of a page lead, in its order."""
+    return re.findall(r"\]\(([^)\s]+)\)", page) + re.findall(r'(?:src|href)="([^"]+)"', page)
+
+
+def chapters(page):
+    """(number, file) of each chapter of a page's table, in its order."""
+    return re.findall(r"^\| (\d\d) \| \[.+?\]\((notebooks/.+?)\) \|", page, flags=re.MULTILINE)
+
+
+def code_blocks(page):
+    """The blocks of code, commands and output of a page, without comments."""
+    blocks = re.findall(r"```(\w*)\n(.*?)```", page, flags=re.DOTALL)
+    return [(kind, re.sub(r"[ ]+# .*", "", block)) for kind, block in blocks]
+
+
+def code_spans(page):
+    """What stands between single backticks anywhere on a page."""
+    return set(re.findall(r"`[^`\n]+`", re.sub(r"```.*?```", "", page, flags=re.DOTALL)))
+
+
+def printed_by(code, name, names):
+    """What code of a page prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, name, "exec"), names)
+    return printed.getvalue()
 
 
 def text_files():
@@ -82,12 +115,13 @@ def test_readme_names_the_make_targets_that_exist():
         assert f"$(info make {target} " in makefile, f"make help does not list {target}"
 
 
-def test_readme_links_lead_somewhere():
-    targets = re.findall(r"\]\(([^)\s]+)\)", README)
-    targets += re.findall(r'(?:src|href)="([^"]+)"', README)
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/bring_your_own.md"])
+def test_links_of_a_page_lead_somewhere(name):
+    page = ROOT / name
+    targets = link_targets(page.read_text(encoding="utf-8"))
     local = [target.partition("#")[0] for target in targets if not target.startswith("http")]
     assert local
-    assert not [target for target in local if target and not (ROOT / target).exists()]
+    assert not [target for target in local if target and not (page.parent / target).exists()]
 
 
 def test_readme_lists_every_chapter_by_its_title():
@@ -100,13 +134,33 @@ def test_readme_lists_every_chapter_by_its_title():
 
 
 def test_readme_code_prints_what_readme_says():
-    blocks = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == README.count("```python")
+    blocks = CODE.findall(README)
+    assert len(blocks) == README.count("```python") == README.count("```text")
     for code, promised in blocks:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, "README.md", "exec"), {})
-        assert printed.getvalue() == promised
+        assert printed_by(code, "README.md", {}) == promised
+
+
+def test_bring_your_own_prints_what_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the page's model is saved
+    blocks = CODE.findall(OWN)
+    assert len(blocks) == OWN.count("```python")
+    assert sum(promised != "" for _, promised in blocks) == OWN.count("```text")
+    names = {}
+    for code, promised in blocks:
+        assert printed_by(code, "docs/bring_your_own.md", names) == promised
+
+
+def test_readme_says_the_same_in_chinese():
+    assert code_blocks(CHINESE) == code_blocks(README)
+    assert code_spans(CHINESE) == code_spans(README)
+    assert chapters(CHINESE) == chapters(README)
+    assert len(chapters(README)) == len(list(ROOT.glob("notebooks/*.ipynb")))
+    assert re.findall("^#+ ", CHINESE, flags=re.M) == re.findall("^#+ ", README, flags=re.M)
+    assert CHINESE.count("\n|") == README.count("\n|"), "rows of tables"
+    theirs, here = link_targets(README), link_targets(CHINESE)
+    theirs.remove("README.zh-CN.md")
+    here.remove("README.md")
+    assert sorted(here) == sorted(theirs)
 
 
 def test_no_file_names_a_machine_or_a_package_registry():
