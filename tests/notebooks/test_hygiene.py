@@ -178,6 +178,22 @@ def test_lesson_ends_in_pitfalls_exercises_summary_and_references(notebook):
 
 
 @every_lesson
+def test_summary_has_five_lines_and_says_them_again_in_chinese(notebook):
+    """Whoever changes a line has to change its translation: formulas and code are the same."""
+    english, chinese = notebook.section("Summary").split("**小结**")
+    lines = [
+        re.findall(r"^(\d)\. (.+)$", part.split("**Next**")[0], flags=re.MULTILINE)
+        for part in (english, chinese)
+    ]
+    for one, other in zip(*lines, strict=True):
+        assert one[0] == other[0]
+        formulas = [sorted(re.findall(r"\$[^$]+\$|`[^`]+`", text)) for text in (one[1], other[1])]
+        assert formulas[0] == formulas[1], f"line {one[0]}"
+        assert re.search(r"[\u4e00-\u9fff]", other[1])
+    assert len(lines[0]) == 5
+
+
+@every_lesson
 def test_exercises_say_how_hard_and_how_long_and_give_a_hint(notebook):
     parts = re.split(r"^### Exercise ", notebook.section("Exercises"), flags=re.MULTILINE)[1:]
     assert 2 <= len(parts) <= 3, f"{len(parts)} exercises"
