@@ -45,14 +45,14 @@ endef
 .DEFAULT_GOAL := help
 
 help:
-	$(info make lab     install the course and open it in JupyterLab)
-	$(info make test    run every test and every notebook, comparing all outputs (JOBS=2))
-	$(info make run     execute every notebook anew and save its outputs)
-	$(info make exercises  list all exercises, with how hard they are and how long they take)
-	$(info make lint    check style, format and types)
-	$(info make bench   measure the speed of the packages, side by side with plain code)
-	$(info make race    run the race of chapter 19 anew and store its results)
-	$(info make clean   remove .venv, caches and compiled kernels)
+	$(info make lab       install the course and open it in JupyterLab)
+	$(info make test      run every test and every notebook, comparing all outputs (JOBS=2))
+	$(info make run       execute every notebook anew and save its outputs)
+	$(info make exercises list all exercises, with how hard they are and how long they take)
+	$(info make lint      check style, format and types)
+	$(info make bench     measure the speed of the packages, side by side with plain code)
+	$(info make race      run the race of chapter 19 anew and store its results)
+	$(info make clean     remove .venv, caches and compiled kernels)
 	@echo Newcomers start with: make lab
 
 lab: $(COURSE) $(REAL)

@@ -10,7 +10,8 @@ attempted yet*; at the end, a summary. Without files it lists the exercises. The
 
 **What decides.** The function that the file gives to ``check.<name>(…)``, or, if there is no such
 call, a function of that name. It must be right on the inputs of the notebook and on others, drawn
-with ``--seed``: the expected answers that the notebook's check shows cannot be handed in.
+with ``--seed``: the expected answers that the notebook's check shows cannot be handed in. Of the
+rest of the file only what the function needs is run; modules beside the file are not found.
 
 **What cannot.** A student's code runs in a process of its own, one for each exercise, which gets
 inputs and gives back plain values. The expected answers, the comparison and the printing are in
@@ -22,7 +23,8 @@ killed, with all processes it started, when its time or memory is used up.
 or taken from the package, is correct. ``rlcore.exercises`` and ``speccore.exercises`` are empty in
 that process, but their files can be read. And it is not a sandbox: the code may read and write
 files and use the network with the rights of whoever starts the check, so it could damage the course
-that a later check is made with. Check the work of strangers in a container.
+that a later check is made with. Check the work of strangers in a container, and start the check in
+the folder of the course: Python takes modules first from the folder that it is started in.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rlcore.exercises.exercise import Exercise, listing
 from rlcore.exercises.handed_in import UNREADABLE, find, names_in, read_cells
@@ -80,7 +84,7 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
 
 def rows_of(
     path: Path, exercises: Sequence[Exercise], wanted: Sequence[Exercise], limits: Limits, seed: int
-) -> Iterator[Row]:
+) -> list[Row]:
     """The verdicts on the wanted exercises of all chapters that a file is about.
 
     Raises:
@@ -89,18 +93,16 @@ def rows_of(
     cells = read_cells(path)
     named = names_in(cells, {each.name for each in exercises})
     chapters = {each.chapter for each in exercises if each.name in named}
-    for exercise in wanted:
-        if exercise.chapter not in chapters:
-            continue
+    rows = []
+    for exercise in [each for each in wanted if each.chapter in chapters]:
         found = find(cells, exercise.name)
         if not isinstance(found, str):
-            found = verdict_on(
-                found, lambda function, by=exercise: _judge(by, function, seed), limits
-            )
-        yield Row(path, exercise, _one_line(found))
+            found = verdict_on(found, partial(_judge, exercise, seed), limits)
+        rows.append(Row(path, exercise, _one_line(found)))
+    return rows
 
 
-def _judge(exercise: Exercise, function: object, seed: int) -> str:
+def _judge(exercise: Exercise, seed: int, function: Any) -> str:
     verdict = exercise.verdict(function)
     return exercise.verdict(function, seed) if verdict == "correct" else verdict
 
@@ -136,10 +138,7 @@ def main(
     pool = ThreadPoolExecutor(given.jobs)
     try:
         started = [
-            pool.submit(
-                lambda path=path: list(rows_of(path, exercises, wanted, limits, given.seed))
-            )
-            for path in files
+            pool.submit(rows_of, path, exercises, wanted, limits, given.seed) for path in files
         ]
         for path, pending in zip(files, started, strict=True):
             print(_one_line(str(path)))

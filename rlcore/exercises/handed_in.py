@@ -136,7 +136,9 @@ def _needed(cells: list[Cell], goal: ast.stmt) -> list[tuple[str, str, list[int]
     while needed != before:
         before = frozenset(needed)
         needed = needed.union(*(reads for _, _, reads, binds in statements if binds & needed))
-    chosen = {cell.label: (cell.label, cell.source, []) for cell in cells}
+    chosen: dict[str, tuple[str, str, list[int]]] = {
+        cell.label: (cell.label, cell.source, []) for cell in cells
+    }
     for cell, index, _, binds in statements:
         if binds & needed:
             chosen[cell.label][2].append(index)

@@ -31,7 +31,7 @@ class Limits:
     """What one exercise may use, the start of Python and the imports of the student included."""
 
     seconds: float = 20.0
-    """Of processor time, so that a busy machine fails nobody; ``PATIENCE`` times it on the clock."""
+    """Of processor time, as machines are busy; on the clock, ``PATIENCE`` times as many."""
     megabytes: float = 4000.0
 
 
@@ -153,15 +153,15 @@ class _Conversation:
             if kind in ("value", "callable"):
                 return kind, self._decoded(content[0])
             if kind == "error":
-                raise _error(*content)
+                raise respond.named_error(*content)
             number, method, given = content
             if kind != "ask" or method not in _methods(live[number]):
                 raise ValueError("an answer that is none")
             try:
                 value = getattr(live[number], method)(*self._decoded(given))
                 self._send(["value", respond.encode(value, lambda other: ["other", 0, []])])
-            except (TypeError, ValueError, AttributeError, OverflowError) as error:
-                self._send(["error", str(error)])
+            except Exception as error:  # of the question: it is for the one who asked
+                self._send(["error", type(error).__name__, str(error)])
 
     def _decoded(self, data: Any) -> Any:
         return respond.decode(data, _Stranger)
@@ -175,11 +175,10 @@ class _Conversation:
 
     def _receive(self) -> Any:
         line = self._incoming.readline(LONGEST_MESSAGE)
-        if not line:
-            raise self._ended()
-        if not line.endswith(b"\n"):
+        if len(line) == LONGEST_MESSAGE:
             self.stopped = ValueError(f"an answer of more than {LONGEST_MESSAGE // 10**6} MB")
-            raise self.stopped
+        if not line.endswith(b"\n"):
+            raise self._ended()
         return json.loads(line)
 
     def _ended(self) -> Exception:
@@ -189,10 +188,3 @@ class _Conversation:
 def _methods(live: Any) -> list[str]:
     names = [name for name in dir(type(live)) if not name.startswith("_")]
     return [name for name in names if callable(getattr(type(live), name))]
-
-
-def _error(name: str, text: str) -> Exception:
-    """An exception of that name: the checks know one, and show the names of the others."""
-    if name == "NotImplementedError":
-        return NotImplementedError(text)
-    return type(name if str(name).isidentifier() else "Exception", (Exception,), {})(text)

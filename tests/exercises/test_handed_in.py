@@ -95,7 +95,7 @@ def test_the_last_check_counts_and_what_comes_after_it_does_not(cells):
         "exercises.check.answer(lambda: 5)",
         "if True:\n    check.answer(\n        lambda:\n            5  # of them\n    )",
         "from functools import partial\ncheck.answer(partial(max, 5, 4))",
-        "class A:\n    @staticmethod\n    def f():\n        return 5\ncheck.answer(A.f)",
+        "class Mine:\n    @staticmethod\n    def f():\n        return 5\ncheck.answer(Mine.f)",
         "def answer():\n    return 5",
         "%%time\n!ls\ndef answer():\n    return 5\ncheck.answer(answer)",
         "from math import *\ncheck.answer(lambda: floor(5.5))",
