@@ -15,7 +15,7 @@ import pytest
 
 import rlcore.exercises
 import speccore.exercises
-from rlcore.exercises import classroom
+from rlcore.exercises import classroom, remote
 from rlcore.exercises.exercise import Exercise
 from rlcore.exercises.remote import Limits
 from tests.exercises import answers_03, answers_14
@@ -117,8 +117,10 @@ def test_answers_that_numpy_takes_for_numbers_are_numbers(verdict):
 
 
 def test_an_answer_may_print(verdict):
-    talkative = "print('here')\nx = print('there')\n" + RIGHT.replace("\n", "\n    print(x)\n", 1)
-    assert "print(x)" in talkative
+    talkative = "print('here')\nx = print('there')\n" + RIGHT.replace(
+        "\n", "\n    print(x, flush=True)\n", 1
+    )
+    assert "print(x" in talkative
     assert verdict(talkative + CHECK) == "correct"
 
 
@@ -147,6 +149,14 @@ def test_an_endless_answer_is_stopped(verdict, wait):
     assert time.monotonic() - begun < 60
     found = verdict(f"def forever():\n    {wait}\nx = forever()\ncheck.sarsa_target(x)", seconds=2)
     assert found.startswith(("not yet: TimeoutError: no answer within 2 s", "not yet: EOFError"))
+
+
+def test_processor_time_is_limited_besides_the_clock(verdict, monkeypatch):
+    monkeypatch.setattr(remote, "PATIENCE", 30)
+    begun = time.monotonic()
+    found = verdict("def sarsa_target(*a):\n    while True: pass\n" + CHECK, seconds=2)
+    assert found.startswith("not yet: TimeoutError: no answer within 2 s")
+    assert time.monotonic() - begun < 60
 
 
 def test_an_answer_that_takes_all_memory_is_stopped(verdict):
@@ -297,6 +307,22 @@ def test_a_cheat_is_not_correct(cheat, verdict, capfd):
     everywhere = f"def cheat(*given):\n{body}\nx = cheat()\ndef sarsa_target(*a, x=x): return 0.0\n"
     assert not verdict(everywhere + CHECK, seconds=10).startswith("correct")
     assert verdict(RIGHT + CHECK) == "correct", "the next one is judged as ever"
+
+
+def test_an_exit_is_an_error_like_others(verdict):
+    for name in ("SystemExit", "KeyboardInterrupt"):
+        found = verdict(f"def sarsa_target(*a):\n    raise {name}('0')\n{CHECK}")
+        assert found.startswith(f"not yet: {name}: 0 — for q = [[0, 1, 2]")
+
+
+def test_of_a_source_of_chance_only_the_questions_can_be_asked(tmp_path):
+    path = tmp_path / "answer.py"
+    code = (
+        "def one_step(p, q, chance):\n    raise ValueError(*vars(chance))\ncheck.one_step(one_step)"
+    )
+    path.write_text(code, encoding="utf-8")
+    found = rows(path, names={"one_step"})["one_step"]
+    assert found.startswith("not yet: ValueError: ('accepts', 'draw') — for p = ")
 
 
 def test_answers_copied_from_the_check_are_not_yet(verdict):
