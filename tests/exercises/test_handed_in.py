@@ -1,5 +1,6 @@
 """Of a file, the answer is found with the code that it needs, and no more."""
 
+import ast
 import json
 
 import pytest
@@ -22,8 +23,6 @@ def cells(tmp_path):
 
 def run(handed_in):
     """The function, as the process of the student makes it; and the statements that were run."""
-    import ast
-
     names, ran = {}, []
     for _, source, chosen in handed_in.cells:
         body = ast.parse(source).body
