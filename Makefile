@@ -41,17 +41,18 @@ inside = (path for top in ('rlcore', 'speccore', 'tests', 'notebooks', '__pycach
 [shutil.rmtree(path, ignore_errors=True) for path in [*here, *inside]]
 endef
 
-.PHONY: help lab test run lint bench race clean
+.PHONY: help lab test run exercises lint bench race clean
 .DEFAULT_GOAL := help
 
 help:
-	$(info make lab     install the course and open it in JupyterLab)
-	$(info make test    run every test and every notebook, comparing all outputs (JOBS=2))
-	$(info make run     execute every notebook anew and save its outputs)
-	$(info make lint    check style, format and types)
-	$(info make bench   measure the speed of the packages, side by side with plain code)
-	$(info make race    run the race of chapter 19 anew and store its results)
-	$(info make clean   remove .venv, caches and compiled kernels)
+	$(info make lab       install the course and open it in JupyterLab)
+	$(info make test      run every test and every notebook, comparing all outputs (JOBS=2))
+	$(info make run       execute every notebook anew and save its outputs)
+	$(info make exercises list all exercises, with how hard they are and how long they take)
+	$(info make lint      check style, format and types)
+	$(info make bench     measure the speed of the packages, side by side with plain code)
+	$(info make race      run the race of chapter 19 anew and store its results)
+	$(info make clean     remove .venv, caches and compiled kernels)
 	@echo Newcomers start with: make lab
 
 lab: $(COURSE) $(REAL)
@@ -63,6 +64,10 @@ test: $(TOOLS) $(REAL)
 
 run: $(COURSE) $(REAL)
 	$(RUN) notebooks/run.py
+
+# To check what a class handed in: python -m speccore.exercises FILE_OR_FOLDER ...
+exercises: $(COURSE)
+	@$(RUN) -m speccore.exercises
 
 lint: $(TOOLS)
 	$(RUN) -m ruff check
