@@ -36,13 +36,17 @@ myst_heading_anchors = 4
 myst_heading_slug_func = "transforms.anchor"
 
 default_role = "code"
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "no-value": True}
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True  # what a class attribute is, is said once
 add_module_names = False
 
 html_theme = "sphinx_book_theme"
+html_context = {"default_mode": "auto"}
+html_theme_options = {"navbar_persistent": []}  # the search field is in the sidebar
+html_use_index = html_domain_indices = False  # there is the search
 html_show_search_summary = False  # a page from the disk may not read the others
 mathjax_package = Path(find_spec("sphinx-mathjax-offline").submodule_search_locations[0])
 html_static_path = ["book.css", str(mathjax_package / "static" / "mathjax" / "tex-svg.js")]

@@ -5,6 +5,7 @@ import re
 import shutil
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 README = "README"
@@ -16,6 +17,7 @@ WIDGET_NOTE = "*This is a widget: `make lab` runs it live. The figure before it 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions of this file with Sphinx."""
     app.connect("source-read", prepare_source)
+    app.connect("doctree-read", set_equations_as_written)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # before napoleon
     app.connect("build-finished", add_index)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -52,8 +54,14 @@ def contents(readme: str) -> str:
 
 
 def without_kernel(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A note in the place of each widget, which is the value of its cell; no progress bars."""
+    """A note in the place of each widget, which is the value of its cell; no progress bars.
+
+    A picture is called as its caption, which stands below it, calls it.
+    """
+    captions = iter(re.findall(r"\*\*(Figure [\d.]+\d)", json.dumps(notebook["cells"])))
     for cell in notebook["cells"]:
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            cell["metadata"]["mystnb"] = {"image": {"alt": next(captions, "Figure")}}
         for output in cell.get("outputs", []):
             is_value = output["output_type"] == "execute_result"
             if WIDGET_VIEW in output.get("data", {}):
@@ -61,6 +69,14 @@ def without_kernel(notebook: dict[str, Any]) -> dict[str, Any]:
         if "outputs" in cell:
             cell["outputs"] = [each for each in cell["outputs"] if each.get("data") != {}]
     return notebook
+
+
+def set_equations_as_written(app: Sphinx, doctree: nodes.document) -> None:
+    """Sphinx would put an equation of several lines into an environment that takes no \\tag."""
+    for equation in doctree.findall(nodes.math_block):
+        if not equation.get("no-wrap", equation.get("nowrap")):
+            equation["no-wrap"] = True
+            equation[:] = [nodes.Text(rf"\[{equation.astext()}\]")]
 
 
 def prepare_docstring(
