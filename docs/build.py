@@ -1,4 +1,4 @@
-"""Build the book: `python docs/build.py [folder]` writes build/book/index.html, or folder/index.html."""
+"""Build the book: `python docs/build.py [folder]`; without a folder in build/book."""
 
 import sys
 from pathlib import Path

@@ -36,7 +36,7 @@ myst_heading_anchors = 4
 myst_heading_slug_func = "transforms.anchor"
 
 default_role = "code"
-autodoc_default_options = {"members": True, "no-value": True}
+autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
