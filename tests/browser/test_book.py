@@ -65,7 +65,7 @@ def context():
 def visits(book, context):
     """Every page of the book, visited: its path in the book to what was seen."""
     seen = {}
-    for path in sorted(book.rglob("*.html")):
+    for path in sorted(set(book.rglob("*.html")) - set(book.glob("_static/**/*"))):
         visit = seen[path.relative_to(book).as_posix()] = Visit()
         page = context.new_page()
         page.on("console", lambda message, visit=visit: _note(message, visit))
