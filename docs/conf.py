@@ -38,6 +38,7 @@ myst_heading_slug_func = "transforms.anchor"
 default_role = "code"
 autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
+viewcode_follow_imported_members = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True  # what a class attribute is, is said once

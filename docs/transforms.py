@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 README = "README"
 APPENDIX = ["docs/solutions", "docs/api"]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-WIDGET_NOTE = "*This is a widget: `make lab` runs it live. The figure before it shows the same.*"
+WIDGET_NOTE = "*This is a widget: `make lab` runs it live.*"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
