@@ -19,6 +19,7 @@ RUN := $(VENV_PYTHON)
 COURSE := .venv/course-installed
 REAL := .venv/real-model
 TOOLS := .venv/tools-installed
+BOOK := .venv/book-installed
 endif
 
 PIP_INSTALL := -m pip install --disable-pip-version-check --constraint constraints.txt
@@ -37,32 +38,41 @@ define CLEAN
 import itertools, pathlib, shutil; \
 made = ['.venv', 'build', '.pytest_cache', '.mypy_cache', '.ruff_cache', '.hypothesis', '.benchmarks', '*.egg-info']; \
 here = itertools.chain.from_iterable(pathlib.Path().glob(name) for name in made); \
-inside = (path for top in ('rlcore', 'speccore', 'tests', 'notebooks', '__pycache__') for path in [pathlib.Path(top), *pathlib.Path(top).rglob('*')] if path.name in ('__pycache__', '.ipynb_checkpoints')); \
+inside = (path for top in ('docs', 'rlcore', 'speccore', 'tests', 'notebooks', '__pycache__') for path in [pathlib.Path(top), *pathlib.Path(top).rglob('*')] if path.name in ('__pycache__', '.ipynb_checkpoints')); \
 [shutil.rmtree(path, ignore_errors=True) for path in [*here, *inside]]
 endef
 
-.PHONY: help lab test run lint bench race clean
+.PHONY: help lab test run book exercises lint bench race clean
 .DEFAULT_GOAL := help
 
 help:
-	$(info make lab     install the course and open it in JupyterLab)
-	$(info make test    run every test and every notebook, comparing all outputs (JOBS=2))
-	$(info make run     execute every notebook anew and save its outputs)
-	$(info make lint    check style, format and types)
-	$(info make bench   measure the speed of the packages, side by side with plain code)
-	$(info make race    run the race of chapter 19 anew and store its results)
-	$(info make clean   remove .venv, caches and compiled kernels)
+	$(info make lab       install the course and open it in JupyterLab)
+	$(info make test      run every test and every notebook, comparing all outputs (JOBS=2))
+	$(info make run       execute every notebook anew and save its outputs)
+	$(info make book      build the course as a website: build/book/index.html)
+	$(info make exercises list all exercises, with how hard they are and how long they take)
+	$(info make lint      check style, format and types)
+	$(info make bench     measure the speed of the packages, side by side with plain code)
+	$(info make race      run the race of chapter 19 anew and store its results)
+	$(info make clean     remove .venv, caches and compiled kernels)
 	@echo Newcomers start with: make lab
 
 lab: $(COURSE) $(REAL)
 	$(RUN) -m rlcore
 	$(RUN) -m jupyterlab --ServerApp.root_dir=. $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
-test: $(TOOLS) $(REAL)
+test: $(TOOLS) $(BOOK) $(REAL)
 	$(RUN) -m pytest --nbval -n $(JOBS) $(PYTEST_FLAGS)
 
 run: $(COURSE) $(REAL)
 	$(RUN) notebooks/run.py
+
+# To check what a class handed in: python -m speccore.exercises FILE_OR_FOLDER ...
+exercises: $(COURSE)
+	@$(RUN) -m speccore.exercises
+
+book: $(BOOK)
+	$(RUN) docs/build.py
 
 lint: $(TOOLS)
 	$(RUN) -m ruff check
@@ -104,4 +114,9 @@ $(VENV_PYTHON):
 .venv/tools-installed: .venv/course-installed
 	@echo Installing the tools of the tests ...
 	$(RUN) $(PIP_INSTALL) --quiet --editable ".[dev]"
+	@$(TOUCH)
+
+.venv/book-installed: .venv/course-installed
+	@echo Installing the tools of the book ...
+	$(RUN) $(PIP_INSTALL) --quiet --editable ".[book]"
 	@$(TOUCH)

@@ -306,8 +306,7 @@ class TabularMDP:
         """Exact state values of a policy: the solution of v = r_π + γ P_π v.
 
         Source: Sutton & Barto 2018, eq. 3.14; Zhao 2025, section 2.4. With ``horizon`` the
-            recursion
-        v_h = r_π + γ P_π v_{h−1} from v_0 = 0, so that h steps remain.
+        recursion v_h = r_π + γ P_π v_{h−1} from v_0 = 0, so that h steps remain.
 
         Args:
             policy: (states, actions), rows sum to 1.

@@ -93,7 +93,7 @@ def test_conda_environment_has_the_bounds_of_pyproject():
     assert environment["name"] == PROJECT["name"]
     assert f"python{PROJECT['requires-python']}" in from_conda
     assert options == ["-c constraints.txt", "-e ."]
-    assert listed == extras("cluster", "dev")
+    assert listed == extras("book", "cluster", "dev")
 
 
 def test_constraints_pin_every_requirement_within_its_bounds():
@@ -101,7 +101,7 @@ def test_constraints_pin_every_requirement_within_its_bounds():
     pinned = requirements(line for line in lines if not line.startswith("#"))
     for name, pin in pinned.items():
         assert re.fullmatch(r"==[^*+,]+", str(pin.specifier)), f"{name} is not pinned exactly"
-    for name, requirement in extras("cluster", "dev").items():
+    for name, requirement in extras("book", "cluster", "dev").items():
         assert name in pinned, f"{name} is not pinned"
         (pin,) = pinned[name].specifier
         assert requirement.specifier.contains(pin.version), f"{requirement}, but {pinned[name]}"

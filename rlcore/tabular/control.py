@@ -188,8 +188,7 @@ def q_learning(
     """Q-learning, off-policy: Q(s,a) ← Q(s,a) + α [r + γ max_a′ Q(s′,a′) − Q(s,a)].
 
     Source: Watkins 1989; Sutton & Barto 2018, section 6.5. Learns the optimal values, whatever
-        policy
-    acts, if it keeps trying everything.
+    policy acts, if it keeps trying everything.
 
     Args:
         epsilon: exploration of the ε-greedy policy that acts; without effect if ``behavior_policy``

@@ -63,9 +63,9 @@ def law_of(step: Step) -> Step:
 class CertifiedStep(Exercise):
     """An exercise whose answer is run with every outcome of chance; its law is compared."""
 
-    def verdict(self, function: Any) -> str:
-        """*not attempted yet*, *not yet: …* or *correct*."""
-        return super().verdict(law_of(function) if callable(function) else function)
+    def verdict(self, function: Any, seed: int | None = None) -> str:
+        """*not attempted yet*, *not yet: …* or *correct*; with a seed, on inputs of its own."""
+        return super().verdict(law_of(function) if callable(function) else function, seed)
 
 
 def _one_step(p: Any, q: Any, chance: Any) -> int:

@@ -126,7 +126,8 @@ def _typical_length_cases(rng: np.random.Generator) -> Iterator[Arguments]:
         (0.25, 0.7),
     ):
         p = rng.dirichlet(np.full(5, 0.7), size=5).round(3)
-        p[:, 0] = 1.0 - p[:, 1:].sum(axis=1)
+        p[:, 0] = np.maximum(1.0 - p[:, 1:].sum(axis=1), 0.0)
+        p /= p.sum(axis=1, keepdims=True)
         guesses = [int(rng.choice(5, p=law)) for law in p[:4]]
         yield {"p": p, "guesses": guesses, "epsilon": epsilon, "delta": delta}
 

@@ -172,13 +172,11 @@ def _check_window(features: Tensor, heads: Heads) -> None:
 def joint_loss(batch: Batch, *, weight: float, decay: float = 1.0) -> Loss:
     """The trunk's own loss + weight · Σ_k decay^k · the loss of guess k, as a function of both.
 
-    ====================================  =============  ======
     trained together from the start       weight         decay
     ------------------------------------  -------------  ------
     Meta (Gloeckle et al. 2024, eq. 2)    1              1
     DeepSeek-V3 (2024, eq. 25)            λ / D          1
     Medusa-2 (Cai et al. 2024, eq. 2)     λ₀             0.8
-    ====================================  =============  ======
 
     Args:
         batch: (B, T) tokens and (B, T) targets, each the token after.
