@@ -17,7 +17,7 @@ os.environ["NUMBA_DISABLE_JIT"] = "1"  # the function that a kernel is made of h
 project = html_title = "From TD to Tokens"
 author = copyright = "The From TD to Tokens authors"
 root_doc = "README"
-include_patterns = ["README.md", "docs/**", "notebooks/**.ipynb"]
+include_patterns = ["README.md", "README.zh-CN.md", "docs/**", "notebooks/**.ipynb"]
 exclude_patterns = [".*", "build", "**/.ipynb_checkpoints", "**/__pycache__"]
 
 extensions = [

@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 README = "README"
-APPENDIX = ["docs/bring_your_own", "docs/solutions", "docs/api"]
+APPENDIX = ["中文 <README.zh-CN>", "docs/bring_your_own", "docs/solutions", "docs/api"]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_NOTE = "*This is a widget: `make lab` runs it live.*"
 
