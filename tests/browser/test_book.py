@@ -1,6 +1,5 @@
 """The book as a reader opens it from the disk: each page, in a real browser, as wide as a phone."""
 
-import os
 import re
 import subprocess
 import sys
@@ -51,13 +50,8 @@ def book(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def context():
-    found = jupyterlab.find_browser()
-    if not found and os.environ.get("CI"):
-        pytest.fail("no Chromium, Chrome or Edge: install one, or set BROWSER_PATH")
-    if not found:
-        pytest.skip("no Chromium, Chrome or Edge here: install one, or set BROWSER_PATH")
-    with jupyterlab.browser(found, width=PHONE) as context:
+def context(chromium):
+    with jupyterlab.browser(chromium, width=PHONE) as context:
         yield context
 
 

@@ -1,6 +1,5 @@
 """Each chapter, run in JupyterLab in a real browser, with every control of every widget moved."""
 
-import os
 from collections import defaultdict
 from statistics import median
 
@@ -12,13 +11,8 @@ from tests.notebooks.reading import CHAPTERS, NOTEBOOKS, Notebook
 
 
 @pytest.fixture(scope="module")
-def context():
-    found = jupyterlab.find_browser()
-    if not found and os.environ.get("CI"):
-        pytest.fail("no Chromium, Chrome or Edge: install one, or set BROWSER_PATH")
-    if not found:
-        pytest.skip("no Chromium, Chrome or Edge here: install one, or set BROWSER_PATH")
-    with jupyterlab.browser(found) as context:
+def context(chromium):
+    with jupyterlab.browser(chromium) as context:
         yield context
 
 
