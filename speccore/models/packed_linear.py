@@ -5,8 +5,8 @@ Decoding multiplies few rows (one token, or a draft of a few) by large matrices.
 - the layout that fits: a product of one row reads the matrix once, and reads it faster along the
   longer of its sides; for 2 to 16 rows oneDNN, which is compiled for the processor that it finds,
   multiplies a large matrix fastest when it has been rearranged in blocks in advance;
-- fewer operations: maps of the same input, side by side, are one map, and the factors of the
-  norm before it are part of its matrix.
+- fewer operations: maps of the same input, side by side, are one map, the factors of the norm
+  before it are part of its matrix, and on a few rows norm and rotation are a compiled loop each.
 
 A third thing changes the results: whole numbers of 8 bits in place of FP32 are a quarter to read.
 
@@ -30,11 +30,21 @@ from torch import Tensor, nn
 from rlcore.compilation import compiled
 from rlcore.validation import Floats
 from speccore.models.heads import DraftTokens, Heads, NextFeatures
-from speccore.models.transformer import Attention, Block, FeedForward, Rotation, Transformer, rotate
+from speccore.models.transformer import (
+    Attention,
+    Block,
+    Extend,
+    FeedForward,
+    Rotation,
+    Transformer,
+    rotate,
+)
 
 WORTH_PACKING = 1_000_000
 """Numbers of a matrix. A call of oneDNN takes 12 to 30 µs longer than an ordinary one: only large
 matrices win it back."""
+FEW_ROWS = 16
+"""Tokens of a pass up to which norms and rotations are compiled loops."""
 
 
 class PackedLinear:
@@ -219,6 +229,7 @@ def packed(model: Model, linear: Linear = PackedLinear) -> Model:
             )
             _replace(part, "attention_norm", _Direction(part.attention_norm))
             _replace(part, "feed_forward_norm", _Direction(part.feed_forward_norm))
+            part.__class__ = _PackedBlock
         elif isinstance(part, NextFeatures):
             _replace(part, "join", linear(part.join))
         elif isinstance(part, DraftTokens):
@@ -246,14 +257,43 @@ class _Direction:
     def __init__(self, norm: nn.RMSNorm) -> None:
         self.weight = norm.weight  # only says what numbers the model has
         self.floor = torch.tensor((cast(float, norm.eps) * norm.weight.numel()) ** 0.5)
+        self.least = np.float32(self.floor.item() ** 2)
 
     def __call__(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return x / torch.hypot(length, self.floor)
 
+    def of_sum(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(T, C) few rows, of one or two → their sum, and its direction."""
+        total, h = x if y is None else x + y, torch.empty_like(x)
+        _normalise(total.numpy(), self.least, h.numpy())
+        return total, h
+
 
 def _factors(norm: nn.RMSNorm) -> Tensor:
     return norm.weight * norm.weight.numel() ** 0.5
+
+
+class _PackedBlock(Block):
+    """A block of packed maps, with a path of fewer operations for a few tokens of one text: on so
+    few numbers an operation of PyTorch takes longer to begin than to do."""
+
+    attention: _PackedAttention
+    feed_forward: _PackedFeedForward
+    attention_norm: _Direction  # type: ignore[assignment]
+    feed_forward_norm: _Direction  # type: ignore[assignment]
+
+    def forward(
+        self, x: Tensor, rotation: Rotation, mask: Tensor | None, extend: Extend | None = None
+    ) -> Tensor:
+        batch, count = x.shape[:2]
+        if extend is None or batch > 1 or count > FEW_ROWS or x.requires_grad:
+            return super().forward(x, rotation, mask, extend)
+        rows, h = self.attention_norm.of_sum(x[0])
+        q, k, v = self.attention.project_rows(h, rotation)
+        y = self.attention.output(self.attention.mix(q, k, v, mask, extend)[0])  # (T, C)
+        rows, h = self.feed_forward_norm.of_sum(rows, y)
+        return rows.add_(self.feed_forward.forward(h)).unsqueeze(0)
 
 
 class _PackedAttention(Attention):
@@ -273,6 +313,15 @@ class _PackedAttention(Attention):
         q, k = torch.split_with_sizes(turned, (self.heads, self.kv_heads), 1)
         return q, k, v
 
+    def project_rows(self, x: Tensor, rotation: Rotation) -> Sequence[Tensor]:
+        """(T, C) → as ``project``, of one text."""
+        count = len(x)
+        heads = self.joined(x).view(count, -1, self.head_width)  # (T, H + 2 K, D)
+        cos, sin = (each.view(count, -1).numpy() for each in rotation)
+        _turn(heads.numpy(), cos, sin, self.heads + self.kv_heads)
+        heads = heads.transpose(0, 1).unsqueeze(0)
+        return heads.split_with_sizes((self.heads, self.kv_heads, self.kv_heads), 1)
+
 
 class _PackedFeedForward(FeedForward):
     def __init__(self, feed_forward: FeedForward, norm: nn.RMSNorm, linear: Linear) -> None:
@@ -283,3 +332,28 @@ class _PackedFeedForward(FeedForward):
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.joined(x).chunk(2, dim=-1)
         return self.down(F.silu(gate) * up)
+
+
+@compiled
+def _normalise(x: Floats, least: np.float32, h: Floats) -> None:
+    """Each row of x divided by √(‖x‖² + least)."""
+    for row in range(len(x)):
+        total = least
+        for i in range(x.shape[1]):
+            total += x[row, i] * x[row, i]
+        factor = np.float32(1) / np.sqrt(total)
+        for i in range(x.shape[1]):
+            h[row, i] = factor * x[row, i]
+
+
+@compiled
+def _turn(heads: Floats, cos: Floats, sin: Floats, count: int) -> None:
+    """``rotate`` the first heads of each row where they are."""
+    half = heads.shape[2] // 2
+    for row in range(len(heads)):
+        for head in range(count):
+            x = heads[row, head]
+            for i in range(half):
+                one, other = x[i], x[half + i]
+                x[i] = one * cos[row, i] + other * sin[row, i]
+                x[half + i] = other * cos[row, half + i] + one * sin[row, half + i]

@@ -311,7 +311,18 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, rotation: Rotation, mask: Tensor | None, extend: Extend | None = None
     ) -> Tensor:
-        q, k, v = self.project(x, rotation)  # (B, H, T, D), then (B, K, T, D) twice
+        return self.output(self.mix(*self.project(x, rotation), mask, extend))
+
+    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, C) → queries and keys, both rotated, and values: (B, H or K, T, D)."""
+        q = rotate(self._heads(self.query(x)), rotation)
+        k = rotate(self._heads(self.key(x)), rotation)
+        return q, k, self._heads(self.value(x))
+
+    def mix(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, extend: Extend | None
+    ) -> Tensor:
+        """What ``project`` returns → (B, T, C) the values that each token's heads attend to."""
         if extend is None:
             k, v = (each.repeat_interleave(self.sharing, dim=1) for each in (k, v))
         else:
@@ -320,13 +331,7 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=extend is not None
         )
-        return self.output(y.transpose(1, 2).flatten(2))  # (B, T, C)
-
-    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries and keys, both rotated, and values."""
-        q = rotate(self._heads(self.query(x)), rotation)
-        k = rotate(self._heads(self.key(x)), rotation)
-        return q, k, self._heads(self.value(x))
+        return y.transpose(1, 2).flatten(2)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], -1, self.head_width).transpose(1, 2)

@@ -129,14 +129,49 @@ def test_a_packed_model_has_the_same_logits(kv_heads, tied, either):
         expected = model(tokens)
         assert expected.std() > 0.5
         assert torch.allclose(twin(tokens), expected, rtol=0, atol=1e-4)
-        cache = KVCache(twin.config, 2)
-        found = [twin(piece, cache=cache) for piece in tokens.split((9, 1, 1, 5, 4), dim=1)]
-        assert torch.allclose(torch.cat(found, dim=1), expected, rtol=0, atol=1e-4)
+        for batch in (1, 2):  # a few tokens of one text have a path of their own
+            cache = KVCache(twin.config, batch)
+            pieces = tokens[:batch].split((9, 1, 1, 5, 4), dim=1)
+            found = [twin(piece, cache=cache) for piece in pieces]
+            assert torch.allclose(torch.cat(found, dim=1), expected[:batch], rtol=0, atol=1e-4)
         for one, other in zip(twin.features(tokens), model.features(tokens), strict=True):
             assert torch.allclose(one, other, rtol=0, atol=1e-4)
     assert all(torch.equal(each, state[name]) for name, each in model.state_dict().items())
     assert not any(weight.requires_grad for weight in twin.parameters())
     assert all(weight.requires_grad for weight in model.parameters())
+
+
+@pytest.mark.parametrize("count", [packed_linear.FEW_ROWS, packed_linear.FEW_ROWS + 1])
+def test_a_tree_is_read_the_same_with_few_tokens_and_with_many(count, either):
+    """Positions that repeat and a mask, on either side of where the compiled loops end."""
+    model = Transformer(CONFIG)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for weight in model.parameters():
+            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+    text, nodes = torch.randint(700, (1, 30), generator=generator).split((30 - count, count), dim=1)
+    positions = 30 - count + torch.arange(count) // 2
+    mask = torch.rand(count, count, generator=generator).tril() + torch.eye(count) > 0.5
+    found = []
+    with torch.inference_mode():
+        for each in (model, packed(model)):
+            cache = KVCache(CONFIG)
+            each(text, cache=cache)
+            found.append(each(nodes, positions, mask, cache))
+    assert found[0].std() > 0.5
+    assert torch.allclose(found[1], found[0], rtol=0, atol=1e-4)
+
+
+def test_a_packed_model_with_a_cache_leaves_its_inputs_alone():
+    model = packed(Transformer(CONFIG))
+    cache, tokens = KVCache(CONFIG), torch.arange(5)[None]
+    with torch.inference_mode():
+        model(torch.arange(9)[None], cache=cache)
+        features = model.features(tokens, cache=cache)
+        assert torch.equal(features[0], model.embedding(tokens))
+        cache.roll_back(9)
+        again = model.features(tokens, cache=cache, layers=1)
+        assert torch.equal(again[1], features[1])  # what later blocks have read
 
 
 @pytest.mark.parametrize("name", HEADS)
