@@ -13,7 +13,8 @@ os.environ.pop("MPLBACKEND", None)
 # Workers share the cores: a thread that waits for another one must not keep a core busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-seconds_of_notebook = defaultdict(float)
+seconds_of_file = defaultdict(float)
+LONG = 10  # seconds of a file of tests that are worth a line in the summary
 lines_for_the_summary = []
 
 
@@ -28,6 +29,7 @@ def pytest_configure(config):
     # The cells of a notebook share one kernel, so that they must stay in one worker of `-n`.
     if getattr(option, "dist", "no") == "load":
         option.dist = "loadfile"
+        option.loadscopereorder = False
 
 
 def pytest_sessionstart(session):
@@ -46,12 +48,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if hasattr(item, "output_timeout"):  # nbval gives up after 5 s without output
             item.output_timeout = 60
+    # What takes longest comes first, lest one worker be left alone with it in the end.
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/browser/"))
 
 
 def pytest_runtest_logreport(report):
-    notebook = report.nodeid.split("::")[0]
-    if notebook.endswith(".ipynb"):
-        seconds_of_notebook[notebook] += report.duration
+    seconds_of_file[report.nodeid.split("::")[0]] += report.duration
     if report.when == "call":
         lines_for_the_summary.extend(
             line for name, line in report.user_properties if name == "summary"
@@ -59,11 +61,19 @@ def pytest_runtest_logreport(report):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """List the seconds of each notebook and what tests left with record_property("summary", …)."""
-    if seconds_of_notebook:
-        terminalreporter.section("seconds per notebook")
-        for notebook, seconds in sorted(seconds_of_notebook.items()):
-            terminalreporter.write_line(f"{seconds:7.1f}  {notebook}")
-        terminalreporter.write_line(f"{sum(seconds_of_notebook.values()):7.1f}  in all")
+    """List the seconds of each notebook and of long files of tests, and what tests left with
+    record_property("summary", …)."""
+    notebooks = {file: each for file, each in seconds_of_file.items() if file.endswith(".ipynb")}
+    others = {file: each for file, each in seconds_of_file.items() if file not in notebooks}
+    shown = {file: each for file, each in others.items() if each > LONG}
+    for kind, all_files, listed in (
+        ("notebook", notebooks, notebooks),
+        (f"file of tests, over {LONG}", others, shown),
+    ):
+        if listed:
+            terminalreporter.section(f"seconds per {kind}")
+            for file, seconds in sorted(listed.items()):
+                terminalreporter.write_line(f"{seconds:7.1f}  {file}")
+            terminalreporter.write_line(f"{sum(all_files.values()):7.1f}  in all")
     for line in lines_for_the_summary:
         terminalreporter.write_line(line)

@@ -65,7 +65,7 @@ def early_exit_loss(batch: Batch, *, exits: Sequence[int], weight: float) -> Los
     """The loss of the last layer + weight · the mean of the losses at some earlier ones.
 
     Every exit uses the last norm and the output head, so that the first layers become a language
-    model of their own, which drafts for the whole (LayerSkip, Elhoushi et al. 2024, section 4.2).
+    model of their own, which drafts for the whole (LayerSkip, Elhoushi et al. 2024, section 4.1).
 
     Args:
         batch: (B, T) tokens and (B, T) targets.

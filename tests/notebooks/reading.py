@@ -1,9 +1,13 @@
 """Committed notebooks as the tests see them."""
 
+import ast
+import dis
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import CodeType
 
 import nbformat
 
@@ -27,6 +31,25 @@ class Cell:
     @property
     def shows_a_widget(self) -> bool:
         return self.kind == "code" and bool(re.search(r"\bwidgets\.\w+\(", self.source))
+
+    @property
+    def names(self) -> tuple[set[str], set[str]]:
+        """What the cell changes, and what it needs from cells before it."""
+        python = re.sub(r"^[%!].*", "", self.source, flags=re.MULTILINE)
+        changed, needed = set(), set()
+        for code in _codes(compile(python, "cell", "exec")):
+            for step in dis.get_instructions(code):
+                if step.opname == "STORE_NAME":
+                    changed.add(step.argval)
+                elif step.opname in ("LOAD_NAME", "LOAD_GLOBAL") and step.argval not in changed:
+                    needed.add(step.argval)
+        for node in ast.walk(ast.parse(python)):  # x[…] = and x.y = change x
+            if isinstance(getattr(node, "ctx", None), ast.Store):
+                while isinstance(node, ast.Subscript | ast.Attribute):
+                    node = node.value
+                    if isinstance(node, ast.Name):
+                        changed.add(node.id)
+        return changed, needed
 
     @property
     def shows_a_picture(self) -> bool:
@@ -76,6 +99,16 @@ class Notebook:
     def code(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.kind == "code"]
 
+    def without_what_no_widget_needs(self) -> nbformat.NotebookNode:
+        """A copy without the code cells whose names no widget depends on."""
+        wanted, kept = set(), []
+        for cell in reversed(self.cells):
+            changed, needed = cell.names if cell.kind == "code" else (set(), set())
+            if cell.kind == "markdown" or cell.shows_a_widget or changed & wanted:
+                wanted |= needed
+                kept.append(self.raw.cells[cell.position])
+        return nbformat.from_dict({**self.raw, "cells": kept[::-1]})
+
     @cached_property
     def text(self) -> str:
         """All Markdown of the notebook."""
@@ -102,3 +135,11 @@ def without_code(markdown: str) -> str:
     markdown = re.sub(r"^(```|~~~).*?^\1", "", markdown, flags=re.DOTALL | re.MULTILINE)
     markdown = re.sub(r"`[^`]*`", "", markdown)
     return re.sub(r"\$\$.*?\$\$|\$[^$]*\$", "", markdown, flags=re.DOTALL)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A code object and all those of functions and classes inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
