@@ -117,7 +117,9 @@ class LinearEvaluation:
         8.20 ff.); of several solutions the shortest.
 
         Its value error is at most 1/√(1 − γ²) times the smallest, if d is the stationary
-        distribution (Tsitsiklis & Van Roy 1997). With another d the matrix may be singular.
+        distribution: Π T_π contracts by γ, and its error is orthogonal to the smallest one
+        (Tsitsiklis & Van Roy 1997 bound it by 1/(1 − γ)). With another d the matrix may be
+        singular.
         """
         basis, change = self._orthonormal
         weighted = basis.T * self.distribution

@@ -7,7 +7,7 @@ committed tokens but the last, which is read together with the draft.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,26 @@ class Output:
         tried = ((drafted >= depths) & (kept >= depths - 1)).sum(axis=1)
         won = (kept >= depths).sum(axis=1)
         return np.divide(won, tried, out=np.full(len(depths), np.nan), where=tried > 0)
+
+    @classmethod
+    def pooled(cls, outputs: Iterable[Output]) -> Output:
+        """Several outputs as one long one: their tokens, steps and times together.
+
+        Raises:
+            ValueError: no outputs.
+        """
+        several = list(outputs)
+        if not several:
+            raise ValueError("outputs: takes at least one")
+        return cls(
+            tokens=tuple(token for each in several for token in each.tokens),
+            accepted_lengths=tuple(n for each in several for n in each.accepted_lengths),
+            draft_lengths=tuple(n for each in several for n in each.draft_lengths),
+            draft_sizes=tuple(n for each in several for n in each.draft_sizes),
+            timings={
+                phase: sum(each.timings[phase] for each in several) for phase in several[0].timings
+            },
+        )
 
 
 def generate(

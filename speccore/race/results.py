@@ -91,22 +91,6 @@ def differences(runs: Mapping[str, Sequence[Run]]) -> Iterator[tuple[str, int, i
                 yield name, number, next(n for n, (a, b) in enumerate(pairs) if a != b)
 
 
-def pooled(outputs: Any) -> Output:
-    """Several outputs as one long one: their tokens, steps and times together."""
-    several: list[Output] = list(outputs)
-    if not several:
-        raise ValueError("outputs: takes at least one")
-    return Output(
-        tokens=tuple(token for each in several for token in each.tokens),
-        accepted_lengths=tuple(n for each in several for n in each.accepted_lengths),
-        draft_lengths=tuple(n for each in several for n in each.draft_lengths),
-        draft_sizes=tuple(n for each in several for n in each.draft_sizes),
-        timings={
-            phase: sum(each.timings[phase] for each in several) for phase in several[0].timings
-        },
-    )
-
-
 def speedups(race: Race, method: str) -> Floats:
     """(prompts, rounds) plain decoding's time a token over the method's, without the prompt's."""
     pairs = zip(race.runs[method], race.runs[PLAIN], strict=True)
@@ -138,7 +122,7 @@ def by_kind(race: Race, values: Floats) -> dict[str, float]:
 
 def seconds_a_token(race: Race, method: str) -> dict[str, float]:
     """Phase → its share of the time of a token, in seconds; of all texts together."""
-    whole = pooled(output for run in race.runs[method] for output in run.outputs)
+    whole = Output.pooled(output for run in race.runs[method] for output in run.outputs)
     return {phase: whole.timings[phase] / len(whole.tokens) for phase in PHASES}
 
 

@@ -19,7 +19,7 @@ from speccore.models.chat_prompts import CHAT_PROMPTS, TUNING_PROMPTS
 from speccore.models.text import SubwordTokenizer, batches, standard_library
 from speccore.models.transformer import Transformer
 from speccore.race.methods import METHODS, PLAIN, Track, contestants
-from speccore.race.results import PHASES, Prompt, Race, Run, differences, pooled
+from speccore.race.results import PHASES, Prompt, Race, Run, differences
 
 NEW_TOKENS = 48
 ROUNDS = 2
@@ -201,4 +201,4 @@ def tune(
 
 
 def _speed(runs: Sequence[Run]) -> float:
-    return pooled(output for run in runs for output in run.outputs).tokens_per_second
+    return Output.pooled(output for run in runs for output in run.outputs).tokens_per_second

@@ -249,12 +249,12 @@ def test_phases_are_shares_of_a_token():
 
 
 def test_pooled_outputs_are_one_long_one():
-    whole = race.pooled([an_output((2, 0), (3, 3)), an_output((1,), (2,), seconds=1.0)])
+    whole = Output.pooled([an_output((2, 0), (3, 3)), an_output((1,), (2,), seconds=1.0)])
     assert whole.accepted_lengths == (2, 0, 1) and whole.draft_lengths == (3, 3, 2)
     assert whole.tokens_per_step == pytest.approx(6 / 3)
     assert whole.tokens_per_second == pytest.approx(6 / 3.0)
     with pytest.raises(ValueError, match="outputs: takes at least one"):
-        race.pooled([])
+        Output.pooled([])
 
 
 def test_alpha_counts_the_guesses_that_were_tried():
