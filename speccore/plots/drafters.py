@@ -16,7 +16,7 @@ from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
 
 _STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
 
-GUESSED, BY_TARGET = COLOURS[5], COLOURS[4]
+GUESSED, BY_TARGET = COLOURS[5], COLOURS[1]  # apart in grey, too
 GIVEN = "0.93"
 
 

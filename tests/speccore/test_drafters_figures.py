@@ -23,6 +23,17 @@ def colours(ax):
     return [patch.get_facecolor() for patch in ax.patches]
 
 
+def grey(colour):
+    """How bright a grey printer makes it, from 0 to 1."""
+    return np.dot(to_rgba(colour)[:3], (0.299, 0.587, 0.114))
+
+
+def test_who_wrote_a_letter_can_be_seen_in_grey():
+    ink, *fills = (grey(colour) for colour in ("black", BY_TARGET, GUESSED, GIVEN))
+    assert fills == sorted(fills) and min(np.diff(fills)) > 0.15
+    assert fills[0] - ink > 0.4, "letters are black"
+
+
 def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
