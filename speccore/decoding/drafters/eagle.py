@@ -147,9 +147,10 @@ class EagleReader:
         """(N, V) logits after some nodes of a tree, whose parents have been read."""
         parents = [self._order.index(parent) for parent in tree.parents[nodes].tolist()]
         self._order += nodes.tolist()
-        positions = torch.from_numpy(self.columns - 1 + tree.depths[nodes])
+        there = self.cache.keys.device
+        positions = torch.from_numpy(self.columns - 1 + tree.depths[nodes]).to(there)
         rows, columns = nodes + 1, np.array(self._order[1:]) + 1
-        mask = torch.from_numpy(tree.mask[rows[:, None], columns])
+        mask = torch.from_numpy(tree.mask[rows[:, None], columns]).to(there)
         made = self._pass(self._made[:, parents], tree.tokens[nodes].tolist(), positions, mask)
         self._made = torch.cat((self._made, made), dim=1)
         return self._logits(made)
@@ -177,4 +178,4 @@ class EagleReader:
         return made  # (1, T, C)
 
     def _logits(self, made: Tensor) -> Floats:
-        return self.head.logits(self.trunk, made, 1)[0].double().cpu().numpy()
+        return self.head.logits(self.trunk, made, 1)[0].cpu().double().numpy()

@@ -102,4 +102,4 @@ class ModulesReader:
         )
         cache.close(end - start, 1)
         self.hidden[k, :, start:end] = made
-        return self.heads.logits(self.trunk, made[0, -1], k).double().cpu().numpy()
+        return self.heads.logits(self.trunk, made[0, -1], k).cpu().double().numpy()
