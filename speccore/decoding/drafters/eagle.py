@@ -15,7 +15,7 @@ from speccore.decoding.drafters.chain import ChainDrafter
 from speccore.decoding.drafters.drafter import ReadingDrafter, Target, check_heads, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, ROOT, Draft, TokenTree
-from speccore.models.heads import EagleHead
+from speccore.models.heads import EagleHead, read_on
 from speccore.models.kv_cache import KVCache
 from speccore.models.language_model import LanguageModel
 from speccore.models.transformer import Transformer
@@ -162,19 +162,9 @@ class EagleReader:
         positions: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        cache, count = self.cache, len(tokens)
-        given = torch.tensor([tokens], device=cache.keys.device)
-        rotation = cache.next_rotation(count) if positions is None else cache.rotation_at(positions)
-        added = cache.mask(count, mask)
-        cache.open(count, 1)
-        made = self.head.step(
-            features,
-            self.trunk.embedding(given),
-            rotation,
-            added,
-            lambda keys, values: cache.append(0, keys, values),
-        )
-        cache.close(count, 1)
+        given = torch.tensor([tokens], device=self.cache.keys.device)
+        inputs = (features, self.trunk.embedding(given))
+        (made,) = read_on([self.head.step], inputs, self.cache, positions, mask)
         return made  # (1, T, C)
 
     def _logits(self, made: Tensor) -> Floats:
