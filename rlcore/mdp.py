@@ -213,6 +213,9 @@ class TabularMDP:
 
         Args:
             transitions: the recorded steps; episodes begin where the previous one ended.
+
+        Raises:
+            TypeError: something other than ``Transitions``.
         """
         if not hasattr(transitions, "ended"):
             raise TypeError(f"transitions: takes Transitions, got {type(transitions).__name__}")
@@ -374,6 +377,10 @@ class TabularMDP:
 
         Returns:
             (states,) values; with ``horizon``, from the first step on.
+
+        Raises:
+            ValueError: without ``horizon``, γ = 1 and rewards that a policy on the way collects for
+                ever; see ``policy_iteration``.
         """
         if horizon is None:
             return policy_iteration(self, gamma, epsilon=epsilon).values
@@ -396,6 +403,10 @@ class TabularMDP:
 
         Returns:
             (states, actions), rows sum to 1.
+
+        Raises:
+            ValueError: γ = 1 and rewards that a policy on the way collects for ever; see
+                ``policy_iteration``.
         """
         q = self.action_values(self.optimal_values(gamma, epsilon=epsilon), gamma)
         return _soften(greedy_policy(q, tolerance=TIE), epsilon)
@@ -533,6 +544,11 @@ def policy_iteration(
     Returns:
         exact values; ``error_bound`` is that of floating point, max|v − max_a q| / (1 − γ), for γ
         < 1 and the residual max|v − max_a q| itself at γ = 1.
+
+    Raises:
+        TypeError, ValueError: an argument outside what it takes.
+        ValueError: γ = 1 and the first policy, or one that follows it, collects rewards for ever
+            from some state.
     """
     _check_mdp(mdp)
     check_fraction("gamma", gamma)

@@ -92,7 +92,7 @@ def value_map(
     low, high = limits or _range(grid)
     shown = np.ma.masked_invalid(grid)
     image = ax.imshow(shown, cmap=_VALUES, vmin=low, vmax=high)
-    ink = np.where(_luminance(image.to_rgba(shown)) > _EVEN_CONTRAST, "black", "white")
+    ink = _ink(image.to_rgba(shown))
     for cell in forbidden:
         # Hatches take the colour of the edge, which has to show on any background.
         _frame(ax, cell, edgecolor=ink[cell], hatch="////", linewidth=0, alpha=0.45)
@@ -768,8 +768,13 @@ def _range(grid: Floats) -> tuple[float, float]:
     return (low, high) if high - low > 1e-12 else (low - 0.5, high + 0.5)
 
 
+def _ink(rgba: Floats) -> NDArray[np.str_]:
+    """The ink, black or white, that stands out more from each background (…, 3 or 4)."""
+    return np.where(_luminance(rgba) > _EVEN_CONTRAST, "black", "white")
+
+
 def _luminance(rgba: Floats) -> Floats:
-    """Relative luminance of colours (W3C, WCAG 2.1, with gamma 2.2), to choose the ink by."""
+    """Relative luminance of colours (W3C, WCAG 2.1, with gamma 2.2)."""
     return np.asarray(rgba[..., :3] ** 2.2 @ np.array([0.2126, 0.7152, 0.0722]))
 
 

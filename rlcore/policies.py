@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 def sample(probabilities, u):
     """The index at which the cumulative probability first exceeds u (inverse transform).
 
+    Where rounding leaves the sum below u it is the last index of a probability > 0.
+
     Args:
         probabilities: (n,) numbers that sum to 1.
         u: uniform in [0, 1).
@@ -30,7 +32,10 @@ def sample(probabilities, u):
         cumulative += probabilities[index]
         if u < cumulative:
             return index
-    return probabilities.shape[0] - 1
+    last = probabilities.shape[0] - 1
+    while last > 0 and probabilities[last] <= 0.0:
+        last -= 1
+    return last
 
 
 @compiled

@@ -111,6 +111,13 @@ def collect(
         episodes: number of episodes.
         seed: whole number >= 0.
         max_episode_steps: truncate episodes after so many steps.
+
+    Returns:
+        All steps of the episodes, in the order in which they happened.
+
+    Raises:
+        TypeError, ValueError: an argument outside what it takes, episodes that cannot end.
+        RuntimeError: an episode that does not end within 100 000 steps, where there is no limit.
     """
     check_count("episodes", episodes)
     policy = followed_policy(problem, policy)

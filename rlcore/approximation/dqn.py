@@ -31,8 +31,8 @@ from __future__ import annotations
 import copy
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -53,6 +53,7 @@ from rlcore.checkpoint import load_arrays, save_arrays
 from rlcore.environments import as_environment
 from rlcore.mdp import TabularMDP
 from rlcore.simulation import ENDLESS, NEVER_ENDS, Problem
+from rlcore.threads import one_thread
 from rlcore.validation import check_count, check_fraction, check_positive
 
 Floats = NDArray[np.float64]
@@ -572,17 +573,6 @@ def own_environment(problem: Problem, max_episode_steps: int | None) -> gymnasiu
 def name_of(env: gymnasium.Env[Any, Any]) -> str:
     """The name under which an environment is registered, or else that of its class."""
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute in one thread: for networks this small, several wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _check(**arguments: Any) -> None:

@@ -238,10 +238,11 @@ def polynomial(
 ) -> FeatureMap:
     """All monomials up to a total degree: 1, x, y, x², xy, y², …
 
-    φ_j(s) = Π_i x_i^c_ji with Σ_i c_ji ≤ order (Sutton & Barto 2018, eq. 9.17; Zhao 2025, section
-    8.2), of coordinates x that are scaled from [low, high] to ``interval``. In two dimensions the
-    orders 1, 2, 3 have 3, 6, 10 terms. Scaling changes no function that the map can represent, but
-    how fast it is learnt.
+    φ_j(s) = Π_i x_i^c_ji with Σ_i c_ji ≤ order (Zhao 2025, section 8.2), of coordinates x that are
+    scaled from [low, high] to ``interval``. In two dimensions the orders 1, 2, 3 have 3, 6, 10
+    terms. (Sutton & Barto 2018, eq. 9.17, bounds each exponent instead, c_ji in {0, …, order}:
+    4, 9, 16 terms.) Scaling changes no function that the map can represent, but how fast it is
+    learnt.
 
     Args:
         order: highest total degree, >= 0.

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from rlcore.approximation.dqn import as_vector, one_thread, perceptron
+from rlcore.approximation.dqn import as_vector, perceptron
 from rlcore.mdp import TabularMDP
 from rlcore.simulation import Problem
+from rlcore.threads import one_thread
 from rlcore.transitions import collect, followed_policy
 from rlcore.validation import as_floats, check_count, check_fraction, check_schedule, check_values
 

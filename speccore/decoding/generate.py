@@ -364,7 +364,7 @@ def _verify(model: LanguageModel, cache: KVCache, texts: Sequence[Text]) -> tupl
         None if mask is None else torch.tensor(mask, device=there),
         cache,
     )[-1]
-    return model.logits(features).double().cpu().numpy(), features
+    return model.logits(features).cpu().double().numpy(), features
 
 
 def _ends(model: LanguageModel, stop: Sequence[str]) -> Ends:

@@ -54,7 +54,7 @@ def score_tree(
     seen = np.array(tree.mask if mask is None else mask)
     given = (torch.from_numpy(each).to(device) for each in (tokens, before + added, seen))
     ids, positions, visible = given
-    return model(ids[None], positions, visible, cache)[0].double().cpu().numpy()
+    return model(ids[None], positions, visible, cache)[0].cpu().double().numpy()
 
 
 def guess_tree(model: LanguageModel, context: Sequence[int], ranks: TokenTree) -> TokenTree:

@@ -214,7 +214,7 @@ class Step:
     norm: float
     """2-norm of all gradients, unscaled and before clipping."""
     lost: float
-    """Share of the weights whose update was not zero but changed nothing."""
+    """Share of the non-zero updates that changed nothing; 0 with master weights or if skipped."""
 
 
 class MixedPrecision:

@@ -312,16 +312,8 @@ class MTPHeads(ParallelHeads):
         cache = KVCache(config, dtype=weight.dtype, device=weight.device)
 
         def read(features: Tensor) -> Tensor:
-            new = features.shape[1]
-            rotation, mask = cache.next_rotation(new), cache.mask(new, None)
-            cache.open(new, len(asked))
-            h = directions(features)
-            guesses = [
-                block(h, rotation, mask, partial(cache.append, k))[0, -1]
-                for k, block in enumerate(asked)
-            ]
-            cache.close(new, len(asked))
-            return torch.stack(guesses)
+            made = read_on(asked, (directions(features),), cache)
+            return torch.stack([each[0, -1] for each in made])
 
         return read
 
@@ -438,6 +430,40 @@ def directions(features: Tensor) -> Tensor:
     """(…, C) features, each divided by its root mean square: all that an output head reads."""
     length = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
     return features * (features.shape[-1] ** 0.5 / length)
+
+
+def read_on(
+    blocks: Sequence[Callable[..., Tensor]],
+    inputs: tuple[Tensor, ...],
+    cache: KVCache,
+    positions: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> list[Tensor]:
+    """Some blocks over the next tokens of a text, whose keys and values a cache keeps.
+
+    Args:
+        blocks: side by side, each with a layer of the cache of its own.
+        inputs: (1, T, C) each, what every block reads of the new tokens.
+        cache: of one row, with as many layers as there are blocks.
+        positions: (T,); the next ones if None.
+        mask: as of ``KVCache.mask``.
+
+    Returns:
+        (1, T, C) of each block.
+
+    Raises:
+        ValueError: no room for the tokens.
+    """
+    count = inputs[0].shape[1]
+    rotation = cache.next_rotation(count) if positions is None else cache.rotation_at(positions)
+    added = cache.mask(count, mask)
+    cache.open(count, len(blocks))
+    made = [
+        block(*inputs, rotation, added, partial(cache.append, layer))
+        for layer, block in enumerate(blocks)
+    ]
+    cache.close(count, len(blocks))
+    return made
 
 
 KINDS = (MedusaHeads, BlockwiseHeads, MTPHeads, MTPModules, EagleHead)

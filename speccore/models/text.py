@@ -275,7 +275,7 @@ def own_text(
         length: tokens that follow each, >= 1; S + length is at most the model's context + 1, as
             the last token is not read.
         temperature: >= 0; 0 takes the most probable token.
-        generator: where the tokens come from.
+        generator: where the tokens come from, on the CPU.
 
     Returns:
         (B, S + length) int64, the starts and what follows.
@@ -289,12 +289,12 @@ def own_text(
     pieces = [starts.long()]
     for _ in range(length):
         features = model.features(pieces[-1], cache=cache)[-1]
-        logits = model.logits(features[:, -1]).double()  # (B, V)
+        logits = model.logits(features[:, -1]).cpu().double()  # (B, V)
         if temperature == 0:
-            pieces.append(logits.argmax(-1, keepdim=True))
+            new = logits.argmax(-1, keepdim=True)
         else:
-            law = (logits / temperature).softmax(-1)
-            pieces.append(torch.multinomial(law, 1, generator=generator))
+            new = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+        pieces.append(new.to(starts.device))
     return torch.cat(pieces, 1)
 
 

@@ -12,7 +12,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes, _ink
 from speccore.plots.drafters import BY_TARGET, GUESSED
 
 _STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
@@ -46,10 +46,9 @@ def race_map(
         norm=TwoSlopeNorm(0.0, -np.log2(far), np.log2(far)),
         aspect="auto",
     )
-    shades = image.to_rgba(np.log2(grid))[..., :3] @ (0.2126, 0.7152, 0.0722)
+    ink = _ink(image.to_rgba(np.log2(grid)))
     for (row, column), value in np.ndenumerate(grid):
-        ink = "black" if shades[row, column] > 0.45 else "white"
-        ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink)
+        ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink[row, column])
     ax.set_xticks(range(len(methods)), _broken(methods))
     ax.set_yticks(range(len(kinds)), kinds)
     ax.tick_params(length=0)

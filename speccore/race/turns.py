@@ -160,7 +160,8 @@ def run_race(
 @torch.inference_mode()
 def margin(model: Transformer, ids: Sequence[int]) -> float:
     """How far the two largest logits after a text are apart."""
-    best = model(torch.tensor([list(ids)]))[0, -1].double().topk(2).values
+    given = torch.tensor([list(ids)], device=model.device)
+    best = model(given)[0, -1].cpu().double().topk(2).values
     return float(best[0] - best[1])
 
 

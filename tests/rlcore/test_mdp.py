@@ -361,8 +361,11 @@ def test_endless_rewards_have_no_values():
     message = "gamma: got 1, but from state 0 this policy never ends"
     with pytest.raises(ValueError, match=message):
         one_state().policy_values([[1.0]], 1.0)
+    for optimal in (one_state().optimal_values, one_state().optimal_policy):
+        with pytest.raises(ValueError, match=message):
+            optimal(1.0)
     with pytest.raises(ValueError, match=message):
-        one_state().optimal_values(1.0)
+        policy_iteration(one_state(), 1.0)
     assert one_state(reward=0.0).policy_values([[1.0]], 1.0) == 0
     assert one_state().policy_values([[1.0]], 1.0, horizon=7) == 7
 

@@ -80,6 +80,13 @@ def test_sample_never_chooses_what_is_impossible():
     assert sample(probabilities, 0.5) == 3
 
 
+@pytest.mark.parametrize("draw", [sample, sample.py_func], ids=["compiled", "interpreted"])
+def test_what_rounding_left_over_goes_to_the_last_possible_action(draw):
+    probabilities = np.array([0.5, 0.5 - 1e-10, 0.0, 0.0])
+    assert draw(probabilities, np.nextafter(1.0, 0.0)) == 1
+    assert draw(probabilities, 1.0 - 2e-10) == 1
+
+
 def test_ties_are_broken_at_random_in_the_first_episode():
     """All values are 0 at first: the first action is uniform, not always action 0."""
     mdp = random_mdp(0, num_actions=3, max_episode_steps=1)

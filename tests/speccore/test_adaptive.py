@@ -1,25 +1,47 @@
 """A draft as long as pays: the estimate is what it says, and the past alone decides."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
+from speccore.decoding import drafters
 from speccore.decoding.acceptance import Verdict, rejection
 from speccore.decoding.chance import Chance
 from speccore.decoding.drafters import (
     AdaptiveDrafter,
     DatastoreDrafter,
+    EagleDrafter,
+    EarlyExitDrafter,
+    JacobiDrafter,
     LookaheadDrafter,
     ModelDrafter,
+    MTPDrafter,
     NGramDrafter,
+    NGramModelDrafter,
 )
 from speccore.decoding.generate import Text, decode, generate
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.theory import acceptance_rate, best_measured_draft_length
-from tests.speccore.random_models import random_model
+from speccore.models.heads import EagleHead, MTPModules
+from speccore.models.ngram import NGramModel
+from tests.speccore.random_models import random_model, with_noise
 
 TIMES = np.array([1.0, 1.03, 1.15, 1.22, 1.29, 1.33, 1.38, 1.42])
 STEEP = np.array([1.0, 3.0, 5.0])  # not even a sure guess pays
+
+TARGET = random_model(0, 5)
+OF_CHAINS = {
+    DatastoreDrafter: lambda: DatastoreDrafter([*range(5)] * 8, 2, shortest=1),
+    EagleDrafter: lambda: EagleDrafter(with_noise(EagleHead(TARGET.config)), 2),
+    EarlyExitDrafter: lambda: EarlyExitDrafter(1, 2),
+    JacobiDrafter: lambda: JacobiDrafter(2),
+    ModelDrafter: lambda: ModelDrafter(random_model(1, 5), 2),
+    MTPDrafter: lambda: MTPDrafter(with_noise(MTPModules(TARGET.config, 2))),
+    NGramDrafter: lambda: NGramDrafter(2, shortest=1),
+    NGramModelDrafter: lambda: NGramModelDrafter(NGramModel([*range(5)] * 8, 2, vocab_size=5), 2),
+}
 
 
 def replay(drafter, prompt, text):
@@ -46,7 +68,7 @@ def test_the_estimate_is_the_stated_one():
     """Guesses 0 1 2 …, of which the target keeps a known number a step."""
     cycle = list(range(5)) * 60
     drafter = AdaptiveDrafter(
-        NGramDrafter(7), TIMES, prior=0.4, prior_weight=3.0, memory=5.0
+        NGramDrafter(8), TIMES, prior=0.4, prior_weight=3.0, memory=5.0
     ).begin(None)
     tried = kept = 0.0
     for step, wish in enumerate([7, 0, 1, 3, 0, 0, 0, 2, 7, 7]):
@@ -137,6 +159,28 @@ def test_the_other_drafter_is_left_as_it_was():
     assert other.draft_length == 3 and drafter.alpha == 0.5
     again = generate(random_model(0, 5), [1, 2], max_new_tokens=12, drafter=drafter)
     assert again.draft_sizes == first.draft_sizes
+
+
+def test_all_that_have_a_draft_length_are_tried_below():
+    found = {
+        each
+        for each in vars(drafters).values()
+        if inspect.isclass(each) and "draft_length" in inspect.signature(each).parameters
+    }
+    assert found == set(OF_CHAINS)
+
+
+@pytest.mark.parametrize("kind", OF_CHAINS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("guess_cost", [0.0, 0.01])
+def test_no_more_guesses_than_the_draft_length(kind, guess_cost):
+    drafter = AdaptiveDrafter(
+        OF_CHAINS[kind](), np.ones(8), guess_cost=guess_cost, prior=1.0, prior_weight=1e9
+    )
+    assert drafter.most_nodes == drafter.best_length == 2
+    text, made = Text([0, 1, 2, 3, 4, 0, 1, 2], 12, drafter, Chance(0)), set()
+    for _ in decode(TARGET, [text], Sampling(0.8)):
+        made.add(len(text.drafter._whole.tree))
+    assert max(made) == max(text.draft_sizes) == 2
 
 
 def test_no_more_guesses_than_there_are_times():

@@ -28,6 +28,16 @@ def test_a_map_has_every_number_in_its_cell():
     assert shades[0, 0, 2] > shades[0, 0, 0] and shades[1, 0, 0] > shades[1, 0, 2]
 
 
+def test_the_numbers_of_a_map_stand_out_from_every_colour():
+    values = {f"{x}": {"edit": 2.0**x} for x in np.linspace(-1, 1, 101)}
+    ax = plots.race_map(values, label="speed-up")
+    papers = ax.images[0].to_rgba(ax.images[0].get_array())[0, :, :3]
+    inks = np.array([to_rgba(text.get_color())[:3] for text in ax.texts])
+    weights = (0.2126, 0.7152, 0.0722)
+    lights = np.sort([inks**2.2 @ weights, papers**2.2 @ weights], axis=0) + 0.05
+    assert (lights[1] / lights[0]).min() >= 4.5, "the contrast that WCAG 2.1 asks of text"
+
+
 def test_clouds_have_a_diagonal_or_a_level():
     ax = plots.clouds(
         {"a": ([1, 2], [1, 3]), "b": ([4], [2])}, xlabel="x", ylabel="y", diagonal=True

@@ -28,10 +28,10 @@ class AdaptiveDrafter(Drafter):
     and the length of the next draft is that of ``theory.best_measured_draft_length``, in which a
     pass over n tokens costs T(n) and a guess ``guess_cost``·T(1).
 
-    Guesses that cost nothing are made one further than they are verified. If all before it came
-    true, what the target says there tells whether this one would have been kept, so that the
-    estimate goes on where nothing is drafted. A drafter whose guesses cost rests when none pays,
-    and forgets meanwhile: the estimate returns to α₀, and it tries again.
+    Guesses that cost nothing are made one further than they are verified, if the drafter makes so
+    many. If all before it came true, what the target says there tells whether this one would have
+    been kept, so that the estimate goes on where nothing is drafted. A drafter whose guesses cost
+    rests when none pays, and forgets meanwhile: the estimate returns to α₀, and it tries again.
 
     Where to stop is decided by what earlier steps have shown, before a token of this step is drawn.
     Given all that, the draft is one of a fixed length, for which the rule is lossless; so the law
@@ -72,6 +72,7 @@ class AdaptiveDrafter(Drafter):
         self.memory = check_number(
             "memory", memory, "a finite number >= 1", lambda steps: 1.0 <= steps < np.inf
         )
+        self.longest: int = longest
         self.times = as_floats("times", times)[: longest + 1]
         best_measured_draft_length(prior, self.times, 0.0)  # checks the times
         self.most_nodes = len(self.times) - 1
@@ -106,7 +107,7 @@ class AdaptiveDrafter(Drafter):
     ) -> Draft:
         """The beginning of the other drafter's chain."""
         length = self.best_length
-        self._asked = length + (self.guess_cost == 0.0)
+        self._asked = min(length + (self.guess_cost == 0.0), self.longest)
         self._sampling, self._whole = sampling, NO_DRAFT
         if self._asked:
             self.drafter.draft_length = self._asked

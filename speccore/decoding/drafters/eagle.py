@@ -15,7 +15,7 @@ from speccore.decoding.drafters.chain import ChainDrafter
 from speccore.decoding.drafters.drafter import ReadingDrafter, Target, check_heads, depth_left
 from speccore.decoding.sampling import Sampling
 from speccore.decoding.tree import NO_DRAFT, ROOT, Draft, TokenTree
-from speccore.models.heads import EagleHead
+from speccore.models.heads import EagleHead, read_on
 from speccore.models.kv_cache import KVCache
 from speccore.models.language_model import LanguageModel
 from speccore.models.transformer import Transformer
@@ -147,9 +147,10 @@ class EagleReader:
         """(N, V) logits after some nodes of a tree, whose parents have been read."""
         parents = [self._order.index(parent) for parent in tree.parents[nodes].tolist()]
         self._order += nodes.tolist()
-        positions = torch.from_numpy(self.columns - 1 + tree.depths[nodes])
+        there = self.cache.keys.device
+        positions = torch.from_numpy(self.columns - 1 + tree.depths[nodes]).to(there)
         rows, columns = nodes + 1, np.array(self._order[1:]) + 1
-        mask = torch.from_numpy(tree.mask[rows[:, None], columns])
+        mask = torch.from_numpy(tree.mask[rows[:, None], columns]).to(there)
         made = self._pass(self._made[:, parents], tree.tokens[nodes].tolist(), positions, mask)
         self._made = torch.cat((self._made, made), dim=1)
         return self._logits(made)
@@ -161,20 +162,10 @@ class EagleReader:
         positions: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        cache, count = self.cache, len(tokens)
-        given = torch.tensor([tokens], device=cache.keys.device)
-        rotation = cache.next_rotation(count) if positions is None else cache.rotation_at(positions)
-        added = cache.mask(count, mask)
-        cache.open(count, 1)
-        made = self.head.step(
-            features,
-            self.trunk.embedding(given),
-            rotation,
-            added,
-            lambda keys, values: cache.append(0, keys, values),
-        )
-        cache.close(count, 1)
+        given = torch.tensor([tokens], device=self.cache.keys.device)
+        inputs = (features, self.trunk.embedding(given))
+        (made,) = read_on([self.head.step], inputs, self.cache, positions, mask)
         return made  # (1, T, C)
 
     def _logits(self, made: Tensor) -> Floats:
-        return self.head.logits(self.trunk, made, 1)[0].double().cpu().numpy()
+        return self.head.logits(self.trunk, made, 1)[0].cpu().double().numpy()

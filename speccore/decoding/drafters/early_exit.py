@@ -76,4 +76,4 @@ class EarlyExitReader:
         """(T, V) logits after each of some guesses more."""
         given = torch.tensor([tokens], device=self._cache.keys.device)
         features = self.model.features(given, cache=self._cache, layers=self.layers)[-1]
-        return self.model.logits(features)[0].double().cpu().numpy()
+        return self.model.logits(features)[0].cpu().double().numpy()

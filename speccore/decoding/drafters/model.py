@@ -55,7 +55,7 @@ class ModelReader:
         given = torch.tensor([tokens], device=self.cache.keys.device)
         logits = self.model(given, positions, mask, self.cache)
         self.tokens += tokens
-        return logits[0].double().cpu().numpy()
+        return logits[0].cpu().double().numpy()
 
     def forget(self, length: int) -> None:
         """Roll back to so many tokens."""
@@ -116,6 +116,7 @@ class ModelTreeDrafter(ReadingDrafter["ModelReader"]):
     ) -> Draft:
         """A tree, and the laws from which it was drawn; none at temperature 0."""
         reader = self._reader or self.reader(target.model)
+        there = reader.cache.keys.device
         scores = list(reader.read(context, target)[None])  # after the root, each node
         laws = [sampling.law(scores[0])]
         tree = TokenTree([], [])
@@ -135,8 +136,9 @@ class ModelTreeDrafter(ReadingDrafter["ModelReader"]):
             tree = TokenTree(tokens, parents)
             level = list(range(len(laws) - 1, len(tree)))
             if depth < deepest:
-                positions = torch.full((len(level),), len(context) - 1 + depth)
-                mask = torch.from_numpy(tree.mask[1:, 1:][level])
+                place = len(context) - 1 + depth
+                positions = torch.full((len(level),), place, device=there)
+                mask = torch.from_numpy(tree.mask[1:, 1:][level]).to(there)
                 scores += list(reader.extend(tokens[level[0] :], positions, mask))
             else:
                 scores += [np.zeros_like(scores[0])] * len(level)  # after leaves: never read

@@ -10,7 +10,7 @@ import torch
 from rlcore.validation import Floats
 from speccore.decoding.drafters.chain import ChainDrafter
 from speccore.decoding.drafters.drafter import Target, check_heads
-from speccore.models.heads import MTPModules
+from speccore.models.heads import MTPModules, read_on
 from speccore.models.kv_cache import KVCache
 from speccore.models.language_model import LanguageModel
 from speccore.models.transformer import Transformer
@@ -91,15 +91,7 @@ class ModulesReader:
         cache = self.caches[k - 1]
         start, end = cache.length, self.columns
         given = torch.tensor([self.tokens[start + k : end + k]], device=self.hidden.device)
-        rotation, mask = cache.next_rotation(end - start), cache.mask(end - start, None)
-        cache.open(end - start, 1)
-        made = self.heads.steps[k - 1](
-            self.hidden[k - 1, :, start:end],
-            self.trunk.embedding(given),
-            rotation,
-            mask,
-            lambda keys, values: cache.append(0, keys, values),
-        )
-        cache.close(end - start, 1)
+        inputs = (self.hidden[k - 1, :, start:end], self.trunk.embedding(given))
+        (made,) = read_on([self.heads.steps[k - 1]], inputs, cache)
         self.hidden[k, :, start:end] = made
-        return self.heads.logits(self.trunk, made[0, -1], k).double().cpu().numpy()
+        return self.heads.logits(self.trunk, made[0, -1], k).cpu().double().numpy()

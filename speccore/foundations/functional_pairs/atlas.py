@@ -7,7 +7,6 @@ import inspect
 import timeit
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlcore.threads import one_thread as _one_thread
 from rlcore.validation import check_count
 from speccore.foundations.functional_pairs.pairs import PAIRS, Pair
 from speccore.foundations.functional_pairs.reasons import FUNCTIONS_ALONE, MODULES_ALONE
@@ -326,17 +326,6 @@ class Overhead:
     """Median over the repeats of module − function."""
     quartiles: tuple[float, float]
     """The middle half of the repeats of module − function."""
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A second thread would wait for the first longer than these small inputs take."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def overhead(pair: Pair, *, repeats: int = 40, calls: int = 5) -> Overhead:
