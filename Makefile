@@ -39,15 +39,17 @@ import itertools, pathlib, shutil; \
 made = ['.venv', 'build', '.pytest_cache', '.mypy_cache', '.ruff_cache', '.hypothesis', '.benchmarks', '*.egg-info']; \
 here = itertools.chain.from_iterable(pathlib.Path().glob(name) for name in made); \
 inside = (path for top in ('docs', 'rlcore', 'speccore', 'tests', 'notebooks', '__pycache__') for path in [pathlib.Path(top), *pathlib.Path(top).rglob('*')] if path.name in ('__pycache__', '.ipynb_checkpoints')); \
-[shutil.rmtree(path, ignore_errors=True) for path in [*here, *inside]]
+[shutil.rmtree(path, ignore_errors=True) for path in [*here, *inside]]; \
+[path.unlink() for path in pathlib.Path().glob('.coverage*')]
 endef
 
-.PHONY: help lab test run book exercises lint bench race clean
+.PHONY: help lab test coverage run book exercises lint bench race clean
 .DEFAULT_GOAL := help
 
 help:
 	$(info make lab       install the course and open it in JupyterLab)
 	$(info make test      run every test and every notebook, comparing all outputs (JOBS=2))
+	$(info make coverage  run every test and list the lines of the packages that none has run)
 	$(info make run       execute every notebook anew and save its outputs)
 	$(info make book      build the course as a website: build/book/index.html)
 	$(info make exercises list all exercises, with how hard they are and how long they take)
@@ -63,6 +65,9 @@ lab: $(COURSE) $(REAL)
 
 test: $(TOOLS) $(BOOK) $(REAL)
 	$(RUN) -m pytest --nbval -n $(JOBS) $(PYTEST_FLAGS)
+
+coverage: $(TOOLS) $(BOOK) $(REAL)
+	$(RUN) -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered tests
 
 run: $(COURSE) $(REAL)
 	$(RUN) notebooks/run.py
