@@ -113,7 +113,7 @@ def test_files_that_are_no_llamas_are_refused(tmp_path):
     with pytest.raises(ValueError, match="path: takes a GGUF file"):
         load_gguf(tmp_path / "none.gguf")
     text = tmp_path / "text.gguf"
-    text.write_text("no model " * 100)
+    text.write_text("no model " * 100, encoding="utf-8")
     with pytest.raises(ValueError, match="path: takes a GGUF file"):
         load_gguf(text)
     other = write(tmp_path / "other.gguf", Transformer(CONFIG), architecture="bert")

@@ -67,9 +67,13 @@ def test_its_tokens_and_its_template_come_along(tmp_path):
     with pytest.raises(ValueError, match="no template for conversations"):
         tokenizer.chat("a")
     template = "{% for m in messages %}{{ m['role'] }} {{ m['content'] }}{% endfor %}"
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"chat_template": template}), encoding="utf-8"
+    )
     assert load_folder(tmp_path).tokenizer.chat("b") == [2, 1]
-    (tmp_path / "chat_template.jinja").write_text("a {{ messages[0]['content'] }}")
+    (tmp_path / "chat_template.jinja").write_text(
+        "a {{ messages[0]['content'] }}", encoding="utf-8"
+    )
     assert load_folder(tmp_path).tokenizer.chat("b") == [0, 1]
 
 
@@ -150,15 +154,19 @@ def test_an_index_without_the_names_of_weights_is_refused(tmp_path):
 
 def test_weights_of_another_model_are_refused(tmp_path):
     saved(tmp_path)
-    settings = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**settings, "num_hidden_layers": 3}))
+    settings = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(
+        json.dumps({**settings, "num_hidden_layers": 3}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match=r"not those of a Llama: .*layers\.2"):
         load_folder(tmp_path)
     (tmp_path / "config.json").write_text(
-        json.dumps({**settings, "hidden_size": 32, "head_dim": None})
+        json.dumps({**settings, "hidden_size": 32, "head_dim": None}), encoding="utf-8"
     )
     with pytest.raises(ValueError, match="not those of a Llama"):
         load_folder(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({**settings, "model_type": "gpt2"}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({**settings, "model_type": "gpt2"}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match="model_type = 'llama', got 'gpt2'"):
         load_folder(tmp_path)
