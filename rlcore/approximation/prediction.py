@@ -63,7 +63,7 @@ class LinearPredictionResult:
     """(runs, states) v̂ = Φw of all states; no states where they are points."""
     errors: Floats
     """(runs, episodes) value error ‖v̂ − v_π‖ after each episode, states weighted by
-    ``distribution``; NaN where the true values are not known."""
+    ``distribution``; NaN where the true values are not known or there are no such weights."""
     returns: Floats
     """(runs, episodes) undiscounted sum of rewards of each episode."""
     lengths: NDArray[np.int64]
@@ -112,7 +112,8 @@ def semi_gradient_td0(
         true_values: (states,) to measure errors against; exact ones if None and ``problem`` is a
             ``TabularMDP``.
         distribution: (states,) weights of the states in the error; the stationary distribution of
-            the policy that acts if None and ``problem`` is a ``TabularMDP``.
+            the policy that acts if None and ``problem`` is a ``TabularMDP``. There is none where
+            chance decides which states are visited for ever; the errors are NaN then.
 
     Raises:
         ValueError, TypeError: an argument outside what it takes, episodes that cannot end, an
@@ -788,19 +789,21 @@ def _truth(
         table = one_hot(1).arrays
         return Truth(table, np.zeros(0), np.zeros(0))
     states = len(phi.arrays.indices)
+    weights = np.full(states, 1 / states)
+    values = np.full(states, np.nan)
     if distribution is not None:
         weights = check_distribution("distribution", distribution, states)
-    elif mdp is not None:
-        weights = mdp.stationary_distribution(behavior)
-    else:
-        weights = np.full(states, 1 / states)
-    values = np.full(states, np.nan)
     if true_values is not None:
         values = check_values("true_values", true_values, (states,))
     elif mdp is not None:
         # A policy that never ends, with gamma = 1, has no values.
         with contextlib.suppress(ValueError):
             values = mdp.policy_values(policy, gamma)
+    if distribution is None and mdp is not None:
+        try:
+            weights = mdp.stationary_distribution(behavior)
+        except ValueError:  # several recurrent classes: without weights there are no errors
+            values = np.full(states, np.nan)
     return Truth(phi.arrays, values, weights)
 
 

@@ -144,7 +144,7 @@ def value_network_td(
     came = np.arange(data.num_steps)
     errors: list[float] = []
     with one_thread():
-        for step_size in step_sizes:
+        for sweep, step_size in enumerate(step_sizes):
             order = rng.permutation(data.num_steps) if shuffle else came
             for first in range(0, data.num_steps, batch_size):
                 rows = order[first : first + batch_size]
@@ -163,5 +163,10 @@ def value_network_td(
                     if (len(errors) + 1) % target_every == 0:
                         target_theta.copy_(theta)
                     values = network(states)[:, 0].numpy()
+                if not np.isfinite(values).all():
+                    raise FloatingPointError(
+                        f"the values have diverged to infinity in sweep {sweep}; try a smaller "
+                        "alpha, inputs scaled to about 1, or a larger target_every"
+                    )
                 errors.append(np.sqrt(visits @ (values - true_values) ** 2))
     return ValueNetworkResult(values.astype(np.float64), np.array(errors), visits, network)

@@ -137,7 +137,7 @@ def main(path: Path) -> None:
     torch.set_num_threads(1)  # the sums of one thread are the same on every run
     here = settings()
     if not path.exists():
-        path.write_text(json.dumps(here) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(here) + "\n", encoding="utf-8", newline="\n")
     written, runs = read(path)
     if written != here:
         raise ValueError(f"path: takes a file of the same settings, got {written}, not {here}")
@@ -158,7 +158,7 @@ def main(path: Path) -> None:
                 line = measured(model, text, name, way, seed)
                 following = model if way == "FP32" else following
                 if (name, way, seed) not in done:
-                    with path.open("a", encoding="utf-8") as file:
+                    with path.open("a", encoding="utf-8", newline="\n") as file:
                         file.write(json.dumps(line) + "\n")
             start = following or start
 

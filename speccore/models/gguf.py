@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from speccore.models.llama import with_context
 from speccore.models.text import SubwordTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
 
@@ -48,21 +49,24 @@ def load_gguf(path: str | Path, *, context: int | None = None) -> Transformer:
 
     Raises:
         ModuleNotFoundError: the libraries of the extra ``real`` are missing.
-        ValueError: no such file, a damaged one, or another architecture.
+        ValueError: no such file, a damaged one, one without a field that is needed, or another
+            architecture; a context beyond the model's.
+        TypeError: a context that is no whole number.
     """
     wrong = f"path: takes a GGUF file of a Llama, {path} is none"
     try:
         reader = _reader(path)
-    except (OSError, ValueError, IndexError) as error:
+        config = _config(reader)
+    except (OSError, ValueError, IndexError, TypeError) as error:
         raise ValueError(f"{wrong}: {error}") from error
-    config = _config(reader, context)
+    config = with_context(config, context)
     with torch.device("meta"), _NoInitialWeights():  # they are about to be replaced
         model = Transformer(config)
     try:
         state = dict(_weight(each, config) for each in reader.tensors)
         model.load_state_dict(state, assign=True)
         model.tokenizer = _tokenizer(reader)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(f"{wrong}: {error}") from error
     return model.requires_grad_(False)
 
@@ -95,22 +99,18 @@ def _reader(path: str | Path) -> Any:
     return Reader(path)
 
 
-def _config(reader: Any, context: int | None) -> TransformerConfig:
+def _config(reader: Any) -> TransformerConfig:
     architecture = _field(reader, "general.architecture")
     if architecture != "llama":
-        raise ValueError(f"path: takes a model of architecture llama, got {architecture}")
-    most = int(_field(reader, "llama.context_length"))
-    if context is not None and context > most:
-        raise ValueError(f"context: takes at most {most} with this model, got {context}")
-    heads = int(_field(reader, "llama.attention.head_count"))
+        raise ValueError(f"it should have architecture llama, got {architecture}")
     return TransformerConfig(
         vocab_size=int(_field(reader, "llama.vocab_size")),
         layers=int(_field(reader, "llama.block_count")),
         width=int(_field(reader, "llama.embedding_length")),
-        heads=heads,
+        heads=int(_field(reader, "llama.attention.head_count")),
         kv_heads=int(_field(reader, "llama.attention.head_count_kv")),
         hidden=int(_field(reader, "llama.feed_forward_length")),
-        context=context or most,
+        context=int(_field(reader, "llama.context_length")),
         rope_theta=float(_field(reader, "llama.rope.freq_base")),
         norm_eps=float(str(np.float32(_field(reader, "llama.attention.layer_norm_rms_epsilon")))),
         tied=all(each.name != "output.weight" for each in reader.tensors),
@@ -121,7 +121,10 @@ def _weight(tensor: Any, config: TransformerConfig) -> tuple[str, Tensor]:
     """Our name of a weight, and its numbers."""
     import gguf
 
-    block, name = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.weight", tensor.name).groups()  # type: ignore[union-attr]
+    parts = re.fullmatch(r"(?:blk\.(\d+)\.)?(\w+)\.weight", tensor.name)
+    if parts is None or parts[2] not in NAMES:
+        raise ValueError(f"a Llama has no {tensor.name}")
+    block, name = parts.groups()
     ours = f"{NAMES[name]}.weight" if block is None else f"blocks.{block}.{NAMES[name]}.weight"
     numbers = gguf.dequantize(tensor.data, tensor.tensor_type)
     weight = torch.tensor(numbers, dtype=torch.float32)  # a copy: the file is read-only
@@ -135,14 +138,17 @@ def _weight(tensor: Any, config: TransformerConfig) -> tuple[str, Tensor]:
 def _tokenizer(reader: Any) -> SubwordTokenizer:
     tokens = _field(reader, "tokenizer.ggml.tokens")
     kinds = np.array(_field(reader, "tokenizer.ggml.token_type"))
+    template = "tokenizer.chat_template"  # base models have none
     return SubwordTokenizer.byte_pairs(
         tokens,
         _field(reader, "tokenizer.ggml.merges"),
         control=[tokens[i] for i in np.flatnonzero(kinds == 3)],
         end_of_text=int(_field(reader, "tokenizer.ggml.eos_token_id")),
-        chat_template=_field(reader, "tokenizer.chat_template"),
+        chat_template=_field(reader, template) if template in reader.fields else None,
     )
 
 
 def _field(reader: Any, name: str) -> Any:
+    if name not in reader.fields:
+        raise ValueError(f"it has no {name}")
     return reader.fields[name].contents()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from rlcore.validation import check_count
 from speccore.models.text import SubwordTokenizer
 from speccore.models.transformer import Transformer, TransformerConfig
 
@@ -29,6 +31,16 @@ NAMES = {
     "feed_forward.up": "mlp.up_proj",
     "feed_forward.down": "mlp.down_proj",
 }
+# What config.json must say.
+NEEDED = (
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "rms_norm_eps",
+    "vocab_size",
+)
 # What the settings of config.json must be, where they are there: our model has nothing else.
 ONLY: dict[str, tuple[Any, ...]] = {
     "model_type": ("llama",),
@@ -59,11 +71,17 @@ def load_folder(folder: str | Path, *, context: int | None = None) -> Transforme
 
     Raises:
         ModuleNotFoundError: there is a tokenizer, and the library ``tokenizers`` is missing.
-        ValueError: files that are missing or damaged, another architecture than Llama's.
+        ValueError: files that are missing or damaged, sizes that ``config.json`` does not state,
+            another architecture than Llama's; a context beyond the model's.
+        TypeError: a context that is no whole number.
     """
     here = Path(folder)
     settings = read_settings(here)
-    config = _config(settings, context)
+    try:
+        config = _config(settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"folder: {here / 'config.json'}: {error}") from None
+    config = with_context(config, context)
     with torch.device("meta"):  # no memory for weights that are about to be replaced
         model = Transformer(config)
     found = _weights(here)
@@ -88,12 +106,16 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def unlike_ours(settings: dict[str, Any]) -> str | None:
-    """What a model has that our ``Transformer`` has not, as a message; None if there is nothing."""
+    """What a model has that our ``Transformer`` has not, or does not state, as a message; None if
+    there is nothing."""
     rope = settings.get("rope_parameters") or {}
     stated = {**settings, "rope_scaling": settings.get("rope_scaling") or _scaling(rope)}
     for name, allowed in ONLY.items():
         if stated.get(name, allowed[0]) not in allowed:
             return f"takes a model with {name} = {allowed[0]!r}, got {stated[name]!r}"
+    missing = [name for name in NEEDED if not settings.get(name)]
+    if missing:
+        return f"takes a model that states its {', '.join(missing)}, got none"
     width, heads = settings["hidden_size"], settings["num_attention_heads"]
     if settings.get("head_dim") not in (None, width // heads):
         return (
@@ -103,14 +125,24 @@ def unlike_ours(settings: dict[str, Any]) -> str | None:
     return None
 
 
-def _config(settings: dict[str, Any], context: int | None) -> TransformerConfig:
+def with_context(config: TransformerConfig, context: int | None) -> TransformerConfig:
+    """The sizes of a model for sequences up to ``context``, up to its own if None.
+
+    Raises:
+        TypeError, ValueError: no whole number from 1 to the model's own.
+    """
+    if context is None:
+        return config
+    if check_count("context", context) > config.context:
+        raise ValueError(f"context: takes at most {config.context} with this model, got {context}")
+    return replace(config, context=context)
+
+
+def _config(settings: dict[str, Any]) -> TransformerConfig:
     reason = unlike_ours(settings)
     if reason is not None:
-        raise ValueError(f"folder: {reason}")
+        raise ValueError(reason)
     rope = settings.get("rope_parameters") or {}
-    most = settings["max_position_embeddings"]
-    if context is not None and context > most:
-        raise ValueError(f"context: takes at most {most} with this model, got {context}")
     heads = settings["num_attention_heads"]
     return TransformerConfig(
         vocab_size=settings["vocab_size"],
@@ -119,7 +151,7 @@ def _config(settings: dict[str, Any], context: int | None) -> TransformerConfig:
         heads=heads,
         kv_heads=settings.get("num_key_value_heads") or heads,
         hidden=settings["intermediate_size"],
-        context=context or most,
+        context=settings["max_position_embeddings"],
         rope_theta=rope.get("rope_theta") or settings.get("rope_theta") or 10_000.0,
         norm_eps=settings["rms_norm_eps"],
         tied=settings.get("tie_word_embeddings", False),
@@ -136,6 +168,8 @@ def _weights(here: Path) -> dict[str, Tensor]:
         parts = ["model.safetensors"]
     else:
         index = _json(here, "model.safetensors.index.json")
+        if "weight_map" not in index:
+            raise ValueError(f"folder: {here / 'model.safetensors.index.json'} has no weight_map")
         parts = sorted(set(index["weight_map"].values()))
     weights: dict[str, Tensor] = {}
     for part in parts:
@@ -153,6 +187,10 @@ def read_tokenizer(folder: Path, settings: dict[str, Any]) -> SubwordTokenizer |
     Args:
         folder: of a model.
         settings: what its ``config.json`` says.
+
+    Raises:
+        ModuleNotFoundError: the library ``tokenizers`` is missing.
+        ValueError: a damaged file.
     """
     if not (folder / "tokenizer.json").exists():
         return None
@@ -162,8 +200,12 @@ def read_tokenizer(folder: Path, settings: dict[str, Any]) -> SubwordTokenizer |
     more = _json(folder, "tokenizer_config.json") if more_exists else {}
     template = folder / "chat_template.jinja"
     ends = settings.get("eos_token_id")
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library has no narrower class for it
+        raise ValueError(f"folder: {folder / 'tokenizer.json'} is damaged: {error}") from None
     return SubwordTokenizer(
-        Tokenizer.from_file(str(folder / "tokenizer.json")),
+        tokenizer,
         end_of_text=ends[0] if isinstance(ends, list) else ends,
         chat_template=(
             template.read_text(encoding="utf-8") if template.exists() else more.get("chat_template")
@@ -173,7 +215,9 @@ def read_tokenizer(folder: Path, settings: dict[str, Any]) -> SubwordTokenizer |
 
 def _json(here: Path, name: str) -> dict[str, Any]:
     try:
-        read: dict[str, Any] = json.loads((here / name).read_text(encoding="utf-8"))
+        read = json.loads((here / name).read_text(encoding="utf-8"))
+        if not isinstance(read, dict):
+            raise ValueError(f"it holds a {type(read).__name__}")
     except (OSError, ValueError) as error:
         raise ValueError(f"folder: takes one with {name}, {here} has none: {error}") from None
     return read

@@ -8,8 +8,10 @@ With it: the combinations of settings on the tuning prompts, the fastest first, 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -50,7 +52,7 @@ def machine() -> dict[str, Any]:
 def _processor() -> str:
     file = Path("/proc/cpuinfo")
     if file.exists():
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -83,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--file", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a console may lack a letter
+        sys.stdout.reconfigure(errors="backslashreplace")
     torch.set_num_threads(THREADS)
     if missing := set(METHODS) - set(available()):
         raise SystemExit(f"not installed: {', '.join(missing)}; make lab fetches it")
@@ -97,9 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         about = {**machine(), "date": date.today().isoformat(), "rounds": given.rounds, "seed": 0}
         races.append(replace(run_race(where, rounds=given.rounds, progress=True), about=about))
-        print(table(races[-1]), flush=True)
     if races:
         save(races, given.file)
+    for race in races:
+        print(table(race), flush=True)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def lab(notebooks: Path) -> Iterator[str]:
     for name, setting in SETTINGS.items():
         file = work / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(setting))
+        file.write_text(json.dumps(setting), encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -155,7 +155,7 @@ def lab(notebooks: Path) -> Iterator[str]:
         "--IdentityProvider.token=",
         "--LabApp.news_url=",
     ]
-    with open(work / "lab.log", "w") as log:
+    with open(work / "lab.log", "w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", *options],
             env=environment,
@@ -179,7 +179,9 @@ def _wait_for_server(address: str, server: subprocess.Popen, log: Path) -> None:
             return
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             time.sleep(0.2)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(
+        f"JupyterLab did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
+    )
 
 
 def _stop(server: subprocess.Popen) -> None:

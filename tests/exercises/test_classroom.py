@@ -198,7 +198,7 @@ def sarsa_target(*a):
 """
     assert verdict(code + CHECK).startswith("not yet: ")
     begun = time.monotonic()
-    while _runs(int(number.read_text())):
+    while _runs(int(number.read_text(encoding="utf-8"))):
         assert time.monotonic() - begun < 10
         time.sleep(0.1)
 

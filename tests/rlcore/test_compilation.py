@@ -65,13 +65,13 @@ print(rlcore.td0(walk, episodes=1, alpha=0.5, initial_value=0.5, seed=3).values[
 
 
 def python(*arguments, folder=ROOT):
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONUTF8": "1"}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
 

@@ -379,6 +379,30 @@ OFF_POLICY = {
 }
 
 
+@pytest.mark.parametrize("learner", LINEAR_PREDICTION, ids=lambda each: each.__name__)
+def test_a_chain_that_may_settle_in_two_places_is_learnt_without_errors(learner):
+    """As by tabular learners; weights that are given make the errors finite."""
+    mdp = TabularMDP(
+        probabilities=np.ones((2, 1, 1)),
+        next_states=[[[0]], [[1]]],
+        rewards=[[[1.0]], [[2.0]]],
+        terminated=np.zeros((2, 1, 1), dtype=bool),
+        start=[0.5, 0.5],
+    )
+    common = {"episodes": 3, "gamma": 0.5, "max_episode_steps": 20, "seed": 1}
+    if learner is not lstd:
+        common["alpha"] = 0.1
+    if learner is tdc:
+        common["beta"] = 0.1
+    result = learner(mdp, np.eye(2), **common)
+    assert np.all(np.isfinite(result.values)) and np.all(np.isnan(result.errors))
+    weighted = learner(mdp, np.eye(2), distribution=[0.5, 0.5], **common)
+    np.testing.assert_array_equal(weighted.values, result.values)
+    assert np.all(np.isfinite(weighted.errors)) and np.all(weighted.errors > 0)
+    with pytest.raises(ValueError, match="distribution: "):
+        learner(mdp, np.eye(2), distribution=[0.5, 0.6], **common)
+
+
 def test_off_policy_semi_gradient_td_diverges_and_tdc_does_not():
     """Sutton & Barto 2018, figures 11.2 and 11.5: α = 0.01, and α = 0.005 with β = 0.05."""
     semi = semi_gradient_td0(

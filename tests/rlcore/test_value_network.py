@@ -128,6 +128,17 @@ def test_the_order_is_random_or_as_it_came():
     assert not np.allclose(shuffled.values, result.values, atol=1e-3)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["true values", "no true values"])
+def test_values_that_diverge_are_said_to(known):
+    """With inputs of 100 an update of α = 1 overshoots by four orders of magnitude."""
+    problem = PROBLEM if known else gymnasium.make("rlcore/RandomWalk-v0", num_states=2)
+    with pytest.raises(FloatingPointError, match=r"diverged to infinity in sweep \d; .* alpha"):
+        value_network_td(
+            problem, inputs=100 * np.eye(4), hidden=(), episodes=50, sweeps=2, alpha=1.0,
+            batch_size=1,
+        )  # fmt: skip
+
+
 def test_gymnasium_gives_the_same_network_and_no_errors():
     env = gymnasium.make("rlcore/RandomWalk-v0")
     few = {"inputs": np.eye(7), "episodes": 5, "sweeps": 2, "seed": 1}

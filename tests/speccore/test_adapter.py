@@ -420,14 +420,16 @@ def test_a_llama_that_ours_cannot_be_loads_too(tmp_path):
 
 def test_damaged_folders_are_refused(tmp_path):
     saved(tmp_path)
-    settings = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**settings, "n_layer": 3}))
+    settings = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "n_layer": 3}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"folder: the weights in .* lack .*h\.2"):
         load_causal_lm(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({**settings, "model_type": "nothing"}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({**settings, "model_type": "nothing"}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match="folder: Transformers finds no causal language model"):
         load_causal_lm(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="folder: Transformers finds no causal language model"):
@@ -453,15 +455,15 @@ def test_a_name_of_the_hub_is_looked_up_on_this_machine_when_offline(tmp_path):
     for name, make in (("small", saved), ("llama", partial(saved, name="Llama"))):
         here = tmp_path / "hub" / f"models--someone--{name}"
         (here / "refs").mkdir(parents=True)
-        (here / "refs" / "main").write_text("0" * 40)
+        (here / "refs" / "main").write_text("0" * 40, encoding="utf-8")
         (here / "snapshots" / ("0" * 40)).mkdir(parents=True)
         make(here / "snapshots" / ("0" * 40))
     place = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub")}
     run = subprocess.run(
-        [sys.executable, "-c", OFFLINE],
+        [sys.executable, "-X", "utf8", "-c", OFFLINE],
         env={**os.environ, **place},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     kept, llama, refusal = run.stdout.splitlines()

@@ -1,6 +1,7 @@
 """Models out of GGUF files: one written here, and a real one."""
 
 import os
+import re
 
 import gguf
 import numpy as np
@@ -28,7 +29,7 @@ def letters():
     return sorted(pre_tokenizers.ByteLevel.alphabet())
 
 
-def write(path, model, kind=gguf.GGMLQuantizationType.F32, architecture="llama"):
+def write(path, model, kind=gguf.GGMLQuantizationType.F32, architecture="llama", without=None):
     """A GGUF file as llama.cpp's converter makes it; neighbours are pairs in queries and keys."""
     config = model.config
     writer = gguf.GGUFWriter(path, architecture)
@@ -64,6 +65,7 @@ def write(path, model, kind=gguf.GGMLQuantizationType.F32, architecture="llama")
             writer.add_tensor(f"{block}{theirs[part]}.weight", array, raw_dtype=kind)
         else:
             writer.add_tensor(f"{block}{theirs[part]}.weight", array)
+    writer.kv_data[0].pop(without, None)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -111,7 +113,7 @@ def test_files_that_are_no_llamas_are_refused(tmp_path):
     with pytest.raises(ValueError, match="path: takes a GGUF file"):
         load_gguf(tmp_path / "none.gguf")
     text = tmp_path / "text.gguf"
-    text.write_text("no model " * 100)
+    text.write_text("no model " * 100, encoding="utf-8")
     with pytest.raises(ValueError, match="path: takes a GGUF file"):
         load_gguf(text)
     other = write(tmp_path / "other.gguf", Transformer(CONFIG), architecture="bert")
@@ -124,6 +126,47 @@ def test_files_that_are_no_llamas_are_refused(tmp_path):
     model.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="path: takes a GGUF file"):
         load_gguf(model)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "llama.vocab_size",
+        "llama.rope.freq_base",
+        "llama.attention.head_count_kv",
+        "llama.context_length",
+        "tokenizer.ggml.merges",
+    ],
+)
+def test_a_file_without_a_field_is_named_and_so_is_the_field(field, tmp_path):
+    path = write(tmp_path / "model.gguf", Transformer(CONFIG), without=field)
+    with pytest.raises(ValueError, match=rf"model\.gguf is none: it has no {re.escape(field)}$"):
+        load_gguf(path)
+
+
+def test_a_weight_that_no_llama_has_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(NAMES, "attn_sinks", "norm")  # the file's name of it
+    path = write(tmp_path / "model.gguf", Transformer(CONFIG))
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"model\.gguf is none: a Llama has no attn_sinks\.weight"):
+        load_gguf(path)
+
+
+def test_a_base_model_has_no_template_for_conversations(tmp_path):
+    path = write(tmp_path / "model.gguf", Transformer(CONFIG), without="tokenizer.chat_template")
+    tokenizer = load_gguf(path).tokenizer
+    assert tokenizer.decode(tokenizer.encode("hello")) == "hello"
+    with pytest.raises(ValueError, match="no template for conversations"):
+        tokenizer.chat("hello")
+
+
+def test_a_context_is_a_whole_number_up_to_the_models(tmp_path):
+    path = write(tmp_path / "model.gguf", Transformer(CONFIG))
+    assert load_gguf(path, context=8).config.context == 8
+    with pytest.raises(ValueError, match="context: takes a whole number >= 1, got 0"):
+        load_gguf(path, context=0)
+    with pytest.raises(TypeError, match=r"context: takes a whole number >= 1, got 8\.0"):
+        load_gguf(path, context=8.0)
 
 
 def test_what_is_not_installed_is_asked_for_in_one_sentence(monkeypatch):

@@ -8,6 +8,7 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import speccore
+from speccore.models import llama
 from speccore.models.llama import load_folder
 
 
@@ -66,9 +67,13 @@ def test_its_tokens_and_its_template_come_along(tmp_path):
     with pytest.raises(ValueError, match="no template for conversations"):
         tokenizer.chat("a")
     template = "{% for m in messages %}{{ m['role'] }} {{ m['content'] }}{% endfor %}"
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"chat_template": template}), encoding="utf-8"
+    )
     assert load_folder(tmp_path).tokenizer.chat("b") == [2, 1]
-    (tmp_path / "chat_template.jinja").write_text("a {{ messages[0]['content'] }}")
+    (tmp_path / "chat_template.jinja").write_text(
+        "a {{ messages[0]['content'] }}", encoding="utf-8"
+    )
     assert load_folder(tmp_path).tokenizer.chat("b") == [0, 1]
 
 
@@ -96,6 +101,14 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     saved(tmp_path)
     with pytest.raises(ValueError, match="context: takes at most 64 with this model, got 65"):
         load_folder(tmp_path, context=65)
+    with pytest.raises(ValueError, match="context: takes a whole number >= 1, got 0"):
+        load_folder(tmp_path, context=0)
+    with pytest.raises(TypeError, match=r"context: takes a whole number >= 1, got 8\.0"):
+        load_folder(tmp_path, context=8.0)
+    assert load_folder(tmp_path, context=8).config.context == 8
+    (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"tokenizer\.json is damaged"):
+        load_folder(tmp_path)
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"model\.safetensors is damaged or missing"):
@@ -105,17 +118,55 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         load_folder(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("{}", r"config\.json: takes a model that states its hidden_size, .*vocab_size, got none"),
+        ("[]", r"takes one with config\.json, .* has none: it holds a list"),
+    ],
+)
+def test_settings_that_say_nothing_are_refused(settings, message, tmp_path):
+    (tmp_path / "config.json").write_text(settings, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"^folder: .*{message}"):
+        load_folder(tmp_path)
+    with pytest.raises(ValueError, match=r"^folder: .*"):
+        speccore.load(f"{tmp_path}/")
+
+
+@pytest.mark.parametrize("name", llama.NEEDED)
+def test_a_missing_setting_is_named(name, tmp_path):
+    saved(tmp_path)
+    path = tmp_path / "config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    del settings[name]
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"config\.json: takes .* states its {name}, got none"):
+        load_folder(tmp_path)
+
+
+def test_an_index_without_the_names_of_weights_is_refused(tmp_path):
+    saved(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors.index.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"model\.safetensors\.index\.json has no weight_map"):
+        load_folder(tmp_path)
+
+
 def test_weights_of_another_model_are_refused(tmp_path):
     saved(tmp_path)
-    settings = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**settings, "num_hidden_layers": 3}))
+    settings = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(
+        json.dumps({**settings, "num_hidden_layers": 3}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match=r"not those of a Llama: .*layers\.2"):
         load_folder(tmp_path)
     (tmp_path / "config.json").write_text(
-        json.dumps({**settings, "hidden_size": 32, "head_dim": None})
+        json.dumps({**settings, "hidden_size": 32, "head_dim": None}), encoding="utf-8"
     )
     with pytest.raises(ValueError, match="not those of a Llama"):
         load_folder(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({**settings, "model_type": "gpt2"}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({**settings, "model_type": "gpt2"}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match="model_type = 'llama', got 'gpt2'"):
         load_folder(tmp_path)

@@ -1,6 +1,8 @@
 """The race: fair turns, a file that is whole, and numbers that follow from what it holds."""
 
+import io
 import json
+import sys
 from dataclasses import replace
 from itertools import product
 
@@ -20,6 +22,7 @@ from speccore.models.chat_prompts import CHAT_PROMPTS, TUNING_PROMPTS
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import available, load, load_heads, weights_sha256
 from speccore.models.transformer import Transformer, TransformerConfig
+from speccore.race import __main__ as command
 from speccore.race.own_answers import CODE_TASKS, TASKS
 
 SMALL = Transformer(
@@ -346,10 +349,38 @@ def test_what_is_written_is_read_again(tmp_path):
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "race.json"
     race.save([a_race()], path)
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8")
     with pytest.raises(TypeError):
         race.save([a_race(), a_race(about={"date": object()})], path)
-    assert path.read_text() == before and list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def raced(monkeypatch):
+    """The command, with a race that takes no time."""
+    monkeypatch.setattr(command, "METHODS", {"small": {}})
+    monkeypatch.setattr(command, "available", lambda: ["small"])
+    monkeypatch.setattr(command, "track", lambda name: None)
+    monkeypatch.setattr(command, "run_race", lambda *args, **settings: a_race())
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    return command
+
+
+def test_a_race_is_printed_on_a_console_that_lacks_letters(raced, tmp_path, monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    raced.main(["--file", str(tmp_path / "race.json")])
+    assert rb"\xd7" in console.buffer.getvalue()
+
+
+def test_a_race_is_saved_before_it_is_printed(raced, tmp_path, monkeypatch):
+    def broken(race):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(raced, "table", broken)
+    with pytest.raises(BrokenPipeError):
+        raced.main(["--file", str(tmp_path / "race.json")])
+    assert set(race.stored(tmp_path / "race.json")) == {"small"}
 
 
 # -- the stored race -------------------------------------------------------------------------------
