@@ -1,13 +1,17 @@
-"""Unit tests draw without a screen."""
+"""Unit tests draw without a screen, and examples take as long as the machine needs."""
 
 import warnings
 
 import matplotlib
 import pytest
+from hypothesis import settings
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 
 @pytest.fixture

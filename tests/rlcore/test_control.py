@@ -201,14 +201,14 @@ def assert_is_its_box(name, mdp, seed, limit, gamma, epsilon, off_policy):
 
 @pytest.mark.parametrize("name", BOXES)
 @given(mdps(), SEEDS, LIMITS, GAMMAS, EPSILONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_each_algorithm_is_its_box_on_policy(name, mdp, seed, limit, gamma, epsilon):
     assert_is_its_box(name, mdp, seed, limit, gamma, epsilon, off_policy=False)
 
 
 @pytest.mark.parametrize("name", sorted(set(BOXES) - {"sarsa"}))
 @given(mdps(), SEEDS, LIMITS, st.sampled_from([0.9, 1.0, 0.5]), EPSILONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_each_algorithm_is_its_box_off_policy(name, mdp, seed, limit, gamma, epsilon):
     assert_is_its_box(name, mdp, seed, limit, gamma, epsilon, off_policy=True)
 
@@ -384,7 +384,7 @@ def learn(learner, mdp, seed, **keywords):
 
 
 @given(mdps(), SEEDS, LIMITS, st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_expected_sarsa_without_exploration_is_q_learning(mdp, seed, limit, off_policy):
     keywords = dict(epsilon=0.0, max_episode_steps=limit or 50)
     if off_policy:
@@ -394,7 +394,7 @@ def test_expected_sarsa_without_exploration_is_q_learning(mdp, seed, limit, off_
 
 
 @given(mdps(), SEEDS, LIMITS, EPSILONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_one_step_sarsa_is_sarsa_bit_for_bit(mdp, seed, limit, epsilon):
     keywords = dict(epsilon=epsilon, max_episode_steps=limit or 50)
     one_step = learn(partial(n_step_sarsa, n=1), mdp, seed, **keywords)
@@ -402,7 +402,7 @@ def test_one_step_sarsa_is_sarsa_bit_for_bit(mdp, seed, limit, epsilon):
 
 
 @given(mdps(max_actions=1), SEEDS, LIMITS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_with_one_action_all_one_step_methods_agree(mdp, seed, limit):
     learnt = [
         learn(learner, mdp, seed, max_episode_steps=limit)

@@ -449,7 +449,7 @@ grids = st.tuples(st.integers(1, 4), st.integers(1, 4)).flatmap(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     grids,
     st.floats(0.0, 1.0),

@@ -98,7 +98,7 @@ def book_tiles(point, tiles, tilings, low, high):
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 3), st.sampled_from([1, 4, 8]), st.integers(0, 2**32 - 1))
 def test_points_share_a_tile_exactly_where_the_books_software_says_so(dims, tilings, seed):
     rng = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def test_points_share_a_tile_exactly_where_the_books_software_says_so(dims, tili
         np.testing.assert_array_equal(ours[i] == ours[j], shared)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 4), st.sampled_from([1, 2, 8]), st.integers(0, 2**32 - 1))
 def test_every_tiling_has_one_tile_on_and_tilings_share_no_weight(dims, tilings, seed):
     rng = np.random.default_rng(seed)
@@ -171,7 +171,7 @@ def test_hashing_into_plenty_of_weights_hardly_ever_collides():
 
 
 @families
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(POINTS, st.integers(0, 2**32 - 1))
 def test_read_is_the_inner_product_and_learn_adds_along_phi(phi, point, seed):
     weights = np.random.default_rng(seed).normal(size=phi.num_features)

@@ -64,7 +64,7 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 @given(mdps(), SEEDS, LIMITS, GAMMAS, EPSILONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_one_hot_features_are_the_table(name, mdp, seed, limit, gamma, epsilon):
     """Every update and every choice, to the last bit."""
     linear, tabular = TABLES[name]
@@ -197,7 +197,7 @@ BOXES = {
 
 @pytest.mark.parametrize("name", BOXES)
 @given(mdps(), SEEDS, LIMITS, GAMMAS, EPSILONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_each_algorithm_is_its_box(name, mdp, seed, limit, gamma, epsilon):
     learner, box, kind = BOXES[name]
     rng = np.random.default_rng(seed)

@@ -66,7 +66,7 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 @given(mdps(), SEEDS, LIMITS, GAMMAS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_one_hot_features_are_the_table(name, mdp, seed, limit, gamma):
     """Every update, to the last bit."""
     linear, tabular = TABLES[name]
@@ -224,20 +224,20 @@ def assert_is_its_box(name, mdp, seed, limit, gamma, off_policy=False):
 
 @pytest.mark.parametrize("name", BOXES)
 @given(mdps(), SEEDS, LIMITS, GAMMAS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_each_algorithm_is_its_box(name, mdp, seed, limit, gamma):
     assert_is_its_box(name, mdp, seed, limit, gamma)
 
 
 @pytest.mark.parametrize("name", ["td0", "tdc"])
 @given(mdps(), SEEDS, LIMITS, GAMMAS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_off_policy_methods_weigh_by_the_ratio(name, mdp, seed, limit, gamma):
     assert_is_its_box(name, mdp, seed, limit, gamma, off_policy=True)
 
 
 @given(mdps(), SEEDS, LIMITS, GAMMAS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_lstd_is_the_direct_solution_for_the_same_steps(mdp, seed, limit, gamma):
     """The updated inverse gives what solving anew gives, to 1e-8."""
     rng, policy = np.random.default_rng(seed), random_policy(mdp, seed)
@@ -539,7 +539,7 @@ def test_a_matrix_a_map_and_its_table_are_the_same_features():
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_the_same_seed_gives_the_same_result(seed):
     a, b = (
         semi_gradient_td0(WALK, polynomial(1, 0, 4), episodes=5, alpha=0.1, runs=3, seed=seed)

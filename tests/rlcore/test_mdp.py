@@ -123,7 +123,7 @@ def test_windy_grid_world_shortest_paths(moves, steps):
 
 
 @given(st.integers(1, 30), st.floats(-5, 5), st.floats(-5, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_random_walk_values_are_a_straight_line(num_states, left, right):
     mdp = from_gymnasium(
         "rlcore/RandomWalk-v0", num_states=num_states, left_reward=left, right_reward=right
@@ -157,7 +157,7 @@ def by_recursion(mdp, policy, gamma, horizon):
 
 
 @given(mdps(ends=False), SEEDS, st.sampled_from([0.0, 0.5, 0.9, 1.0]), st.integers(1, 8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_values_under_a_step_limit_are_the_recursion_from_the_end(mdp, seed, gamma, horizon):
     policy = random_policy(mdp, seed)
     expected = by_recursion(mdp, policy, gamma, horizon)
@@ -165,7 +165,7 @@ def test_values_under_a_step_limit_are_the_recursion_from_the_end(mdp, seed, gam
 
 
 @given(mdps(), SEEDS, DISCOUNTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_policy_values_are_the_limit_of_long_horizons(mdp, seed, gamma):
     policy = random_policy(mdp, seed)
     # Every step ends the episode with probability 0.15 at least, so that this is an upper bound.
@@ -196,7 +196,7 @@ def test_policy_values_are_the_mean_of_collected_returns(seed, gamma):
 
 
 @given(mdps(ends=False), SEEDS, DISCOUNTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_policy_values_solve_the_bellman_equation(mdp, seed, gamma):
     policy = random_policy(mdp, seed)
     values = mdp.policy_values(policy, gamma)
@@ -211,7 +211,7 @@ def test_policy_values_solve_the_bellman_equation(mdp, seed, gamma):
 
 
 @given(mdps(ends=False), SEEDS, st.floats(-3, 3), st.sampled_from([0.3, 0.9, 0.99]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_reward_shift_moves_continuing_values_by_c_over_one_minus_gamma(mdp, seed, c, gamma):
     shifted = dataclasses.replace(mdp, rewards=mdp.rewards + c)
     policy = random_policy(mdp, seed)
@@ -226,7 +226,7 @@ def test_a_reward_shift_moves_continuing_values_by_c_over_one_minus_gamma(mdp, s
 
 
 @given(mdps(), SEEDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_without_a_future_values_are_expected_rewards(mdp, seed):
     policy = random_policy(mdp, seed)
     rewards = mdp.expected_rewards()
@@ -238,7 +238,7 @@ def test_without_a_future_values_are_expected_rewards(mdp, seed):
 
 
 @given(mdps(max_actions=1), DISCOUNTS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_with_one_action_the_optimal_values_are_those_of_the_only_policy(mdp, gamma):
     only = uniform_policy(mdp.num_states, 1)
     values = mdp.policy_values(only, gamma)
@@ -248,7 +248,7 @@ def test_with_one_action_the_optimal_values_are_those_of_the_only_policy(mdp, ga
 
 
 @given(mdps(), SEEDS, DISCOUNTS, st.floats(0, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_optimal_values_are_above_all_policies_and_soft_ones_between(mdp, seed, gamma, epsilon):
     policy = random_policy(mdp, seed)
     optimal = mdp.optimal_values(gamma)
@@ -264,7 +264,7 @@ def test_optimal_values_are_above_all_policies_and_soft_ones_between(mdp, seed, 
 
 
 @given(mdps(), DISCOUNTS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_soft_optimum_runs_from_the_optimum_to_the_uniform_policy(mdp, gamma):
     uniform = uniform_policy(mdp.num_states, mdp.num_actions)
     assert np.allclose(mdp.optimal_values(gamma, epsilon=0.0), mdp.optimal_values(gamma))
@@ -301,7 +301,7 @@ def test_values_do_not_look_at_the_state_in_which_an_episode_ended():
 
 
 @given(mdps(), st.sampled_from([0.0, 0.3, 0.9, 0.99]), st.sampled_from([1.0, 1e-2, 1e-6]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_value_iterations_error_bound_holds_for_the_true_error(mdp, gamma, tolerance):
     result = value_iteration(mdp, gamma, tolerance=tolerance)
     error = np.abs(result.values - mdp.optimal_values(gamma)).max()
@@ -321,7 +321,7 @@ def test_value_iterations_error_bound_is_attained(gamma):
 
 
 @given(mdps(), DISCOUNTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_value_iteration_contracts(mdp, gamma):
     history = value_iteration(mdp, gamma).history
     changes = np.abs(np.diff(history, axis=0)).max(axis=1)
@@ -329,7 +329,7 @@ def test_value_iteration_contracts(mdp, gamma):
 
 
 @given(mdps(), SEEDS, st.sampled_from([0.0, 0.5, 0.95, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_policy_iteration_agrees_with_value_iteration_and_only_improves(mdp, seed, gamma):
     by_values = value_iteration(mdp, gamma, tolerance=1e-9)
     by_policies = policy_iteration(mdp, gamma, initial_policy=random_policy(mdp, seed))
@@ -384,7 +384,7 @@ def test_optimal_policy_shares_equal_actions():
 
 
 @given(mdps(), SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_stationary_distribution_is_stationary(mdp, seed):
     policy = random_policy(mdp, seed)
     d = mdp.stationary_distribution(policy)
@@ -436,7 +436,7 @@ def test_a_chain_that_may_settle_in_two_places_has_no_stationary_distribution():
 
 
 @given(mdps(), st.none() | st.integers(1, 50))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_table_and_its_environment_are_the_same_problem(mdp, limit):
     mdp = dataclasses.replace(mdp, max_episode_steps=limit)
     copy = TabularMDP.from_gymnasium(as_environment(mdp))

@@ -50,7 +50,7 @@ def project(evaluation, values):
 
 
 @given(SEEDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_errors_are_their_definitions(seed):
     evaluation = random_evaluation(seed)
     weights = np.random.default_rng(seed + 1).normal(size=2)
@@ -67,7 +67,7 @@ def test_errors_are_their_definitions(seed):
 
 
 @given(SEEDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_projection_has_the_smallest_value_error(seed):
     evaluation = random_evaluation(seed)
     best = evaluation.projection()
@@ -83,7 +83,7 @@ def test_projection_has_the_smallest_value_error(seed):
 
 
 @given(SEEDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_td_fixed_point_is_unmoved_by_projected_backup_and_by_the_expected_update(seed):
     evaluation = random_evaluation(seed)
     weights = evaluation.td_fixed_point()
@@ -95,7 +95,7 @@ def test_td_fixed_point_is_unmoved_by_projected_backup_and_by_the_expected_updat
 
 
 @given(SEEDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_system_is_the_mean_of_the_sampled_update(seed):
     """E_d,π[(r + γ v̂(s′) − v̂(s)) φ(s)] = b − A w, outcome by outcome."""
     evaluation = random_evaluation(seed)
@@ -111,7 +111,7 @@ def test_the_system_is_the_mean_of_the_sampled_update(seed):
 
 
 @given(SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_on_policy_the_fixed_point_is_within_the_bound_of_tsitsiklis_and_van_roy(seed):
     evaluation = random_evaluation(seed)
     best = evaluation.value_error(evaluation.projection())
@@ -120,7 +120,7 @@ def test_on_policy_the_fixed_point_is_within_the_bound_of_tsitsiklis_and_van_roy
 
 
 @given(SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_with_one_feature_a_state_everything_is_exact(seed):
     mdp = random_mdp(seed, num_states=5)
     evaluation = LinearEvaluation(mdp, one_hot(5), random_policy(mdp, seed), GAMMA)

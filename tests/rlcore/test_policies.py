@@ -39,7 +39,7 @@ def shares(choose, num_actions):
 
 
 @given(rows, st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_epsilon_greedy_draws_from_its_policy_with_ties_shared(q, epsilon):
     policy = epsilon_greedy_policy(q[None], epsilon)[0]
     # Each action's u form at most two intervals: 4 ends, half a grid cell each.
@@ -48,7 +48,7 @@ def test_epsilon_greedy_draws_from_its_policy_with_ties_shared(q, epsilon):
 
 
 @given(rows, fractions)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_epsilon_greedy_probability_is_the_policy_entry_by_entry(q, epsilon):
     policy = epsilon_greedy_policy(q[None], epsilon)[0]
     entries = [epsilon_greedy_probability(q, epsilon, action) for action in range(len(q))]
@@ -56,7 +56,7 @@ def test_epsilon_greedy_probability_is_the_policy_entry_by_entry(q, epsilon):
 
 
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_sample_draws_from_its_probabilities(size, seed):
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(size))
     drawn = shares(lambda u: sample(probabilities, u), size)
@@ -98,7 +98,7 @@ def test_ties_are_broken_at_random_in_the_first_episode():
 
 
 @given(tables, fractions)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_policies_are_probabilities(q, epsilon):
     for policy in (
         uniform_policy(*q.shape),
@@ -112,7 +112,7 @@ def test_policies_are_probabilities(q, epsilon):
 
 
 @given(tables)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_greedy_policy_shares_ties_and_gives_the_rest_nothing(q):
     policy = greedy_policy(q)
     best = q == q.max(axis=1, keepdims=True)
@@ -130,7 +130,7 @@ def test_tolerance_makes_close_values_equal():
 
 
 @given(tables, st.floats(-1000, 1000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_softmax_depends_on_differences_and_runs_from_greedy_to_uniform(q, shift):
     assert np.allclose(softmax_policy(q + shift, 0.7), softmax_policy(q, 0.7), atol=1e-9)
     assert np.allclose(softmax_policy(q, 1e-3), greedy_policy(q), atol=1e-9)
@@ -157,7 +157,7 @@ def test_schedules_by_hand():
 
 
 @given(st.floats(0.01, 1), st.integers(1, 200), st.floats(0.1, 100), st.floats(0.1, 2))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_schedules_stay_usable_as_alpha_and_epsilon(start, episodes, half_life, power):
     for schedule in (
         linear_schedule(start, 0.01, episodes),

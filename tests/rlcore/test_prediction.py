@@ -139,7 +139,7 @@ DEFINITIONS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 @given(mdps(), SEEDS, LIMITS, GAMMAS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_each_method_is_its_definition_on_recorded_episodes(name, mdp, seed, limit, gamma):
     episodes = 8
     rng = np.random.default_rng(seed)
@@ -273,14 +273,14 @@ def learn(method, mdp, seed, **keywords):
 
 
 @given(mdps(), SEEDS, LIMITS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_one_step_td_is_td0_bit_for_bit(mdp, seed, limit):
     td = learn(td0, mdp, seed, max_episode_steps=limit)
     assert np.array_equal(learn(partial(n_step_td, n=1), mdp, seed, max_episode_steps=limit), td)
 
 
 @given(mdps(), SEEDS, LIMITS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_lambda_zero_is_td0(mdp, seed, limit):
     td = learn(td0, mdp, seed, max_episode_steps=limit)
     for traces in ("accumulating", "replacing"):
@@ -291,14 +291,14 @@ def test_lambda_zero_is_td0(mdp, seed, limit):
 
 
 @given(mdps(), SEEDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_as_many_steps_as_the_episode_has_are_monte_carlo(mdp, seed):
     many = learn(partial(n_step_td, n=10_000), mdp, seed)
     assert np.allclose(many, learn(monte_carlo, mdp, seed), atol=1e-10)
 
 
 @given(mdps(), SEEDS, LIMITS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_lambda_one_offline_is_monte_carlo_bit_for_bit(mdp, seed, limit):
     forward = partial(offline_lambda_return, lam=1.0)
     assert np.array_equal(
@@ -309,7 +309,7 @@ def test_lambda_one_offline_is_monte_carlo_bit_for_bit(mdp, seed, limit):
 
 @pytest.mark.parametrize("traces", ["accumulating", "replacing", "dutch"])
 @given(SEEDS, st.floats(0, 1), GAMMAS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_forward_view_is_backward_view_where_no_state_comes_twice(traces, seed, lam, gamma):
     """No value is changed before it has been used, so that both are exact, with any traces."""
     walk = from_gymnasium("rlcore/RandomWalk-v0", num_states=9)
@@ -322,7 +322,7 @@ def test_forward_view_is_backward_view_where_no_state_comes_twice(traces, seed, 
 
 @pytest.mark.parametrize("traces", ["accumulating", "dutch"])
 @given(mdps(), SEEDS, LIMITS, st.floats(0, 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_forward_view_is_backward_view_for_small_steps(traces, mdp, seed, limit, lam):
     """The sum of all changes is the same in both views; they differ in the order of α²."""
     alpha = 1e-7
@@ -337,7 +337,7 @@ def test_forward_view_is_backward_view_for_small_steps(traces, mdp, seed, limit,
 
 
 @given(mdps(), SEEDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_visits_are_all_first_when_an_episode_is_one_step(mdp, seed):
     first = learn(partial(monte_carlo, first_visit=True), mdp, seed, max_episode_steps=1)
     assert np.array_equal(first, learn(monte_carlo, mdp, seed, max_episode_steps=1))
@@ -355,7 +355,7 @@ def empirical_policy(data):
 
 
 @given(mdps(), SEEDS, LIMITS, st.sampled_from([0.0, 0.5, 0.95]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_batch_td_is_exact_in_the_maximum_likelihood_model(mdp, seed, limit, gamma):
     data = collect(mdp, random_policy(mdp, seed), episodes=6, seed=seed, max_episode_steps=limit)
     model = TabularMDP.from_transitions(data)
@@ -364,7 +364,7 @@ def test_batch_td_is_exact_in_the_maximum_likelihood_model(mdp, seed, limit, gam
 
 
 @given(mdps(), SEEDS, LIMITS, GAMMAS, st.floats(-2, 2))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_batch_monte_carlo_is_the_mean_of_the_returns(mdp, seed, limit, gamma, initial):
     data = collect(mdp, random_policy(mdp, seed), episodes=6, seed=seed, max_episode_steps=limit)
     start = np.full(mdp.num_states, initial)

@@ -106,7 +106,7 @@ def learning(draw):
 
 @pytest.mark.parametrize("learner", PREDICTORS)
 @given(st.sampled_from(sorted(PAIRS)), learning(), st.floats(-1, 1), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_prediction_on_a_table_and_on_its_environment_agree_bit_for_bit(
     learner, name, arguments, initial, uniform
 ):
@@ -129,7 +129,7 @@ def test_prediction_on_a_table_and_on_its_environment_agree_bit_for_bit(
     st.sampled_from([0.0, 1.0]),
     st.booleans(),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_control_on_a_table_and_on_its_environment_agree_bit_for_bit(
     learner, name, arguments, epsilon, initial, off_policy
 ):
@@ -144,7 +144,7 @@ def test_control_on_a_table_and_on_its_environment_agree_bit_for_bit(
 
 
 @given(mdps(), SEEDS, st.sampled_from([2, None, 1, 3]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_random_problems_are_met_alike_on_both_roads(mdp, seed, limit):
     env = as_environment(dataclasses.replace(mdp, max_episode_steps=limit))
     copy = TabularMDP.from_gymnasium(env)

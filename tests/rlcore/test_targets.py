@@ -84,7 +84,7 @@ def test_importance_ratio_by_hand():
 
 
 @given(numbers, action_values, fractions, fractions)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_after_the_end_a_target_is_the_reward_alone(reward, q, epsilon, u):
     u = min(u, 1 - 1e-9)
     assert td_target(reward, 0.0, q[0]) == reward
@@ -97,7 +97,7 @@ def test_after_the_end_a_target_is_the_reward_alone(reward, q, epsilon, u):
 
 
 @given(episodes(), fractions)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_value_after_the_end_never_matters(episode, lam):
     rewards, gammas, values = episode
     gammas[-1] = 0.0
@@ -113,7 +113,7 @@ def test_the_value_after_the_end_never_matters(episode, lam):
 
 
 @given(numbers, discounts, action_values)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_expected_sarsa_runs_from_q_learning_to_the_mean(reward, discount, q):
     greedy = expected_sarsa_target(reward, discount, q, 0.0)
     assert greedy == q_learning_target(reward, discount, q)
@@ -122,7 +122,7 @@ def test_expected_sarsa_runs_from_q_learning_to_the_mean(reward, discount, q):
 
 
 @given(numbers, discounts, action_values, fractions)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_expected_sarsa_is_the_mean_of_sarsa_over_the_policy(reward, discount, q, epsilon):
     policy = epsilon_greedy_policy(q[None], epsilon)[0]
     mean = sum(
@@ -132,21 +132,21 @@ def test_expected_sarsa_is_the_mean_of_sarsa_over_the_policy(reward, discount, q
 
 
 @given(numbers, discounts, action_values)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_q_learning_is_the_largest_sarsa_target(reward, discount, q):
     largest = max(sarsa_target(reward, discount, q, action) for action in range(len(q)))
     assert q_learning_target(reward, discount, q) == largest
 
 
 @given(numbers, discounts, action_values, st.floats(0, 1, exclude_max=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_double_q_learning_with_equal_tables_is_q_learning(reward, discount, q, u):
     doubled = double_q_learning_target(reward, discount, q, q.copy(), u)
     assert doubled == q_learning_target(reward, discount, q)
 
 
 @given(action_values, st.integers(0, 2**32 - 1), st.floats(0, 1, exclude_max=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_double_q_learning_judges_a_best_action_of_the_first_table(q, seed, u):
     other = np.random.default_rng(seed).normal(size=len(q))
     best = np.flatnonzero(q == q.max())
@@ -155,14 +155,14 @@ def test_double_q_learning_judges_a_best_action_of_the_first_table(q, seed, u):
 
 
 @given(numbers, discounts, numbers)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_one_step_of_n_is_the_td_target(reward, discount, value):
     one = n_step_target(np.array([reward]), np.array([discount]), value)
     assert one == td_target(reward, discount, value)
 
 
 @given(episodes(), numbers)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_n_step_targets_are_nested(episode, value):
     """The target of n steps is a TD target on the target of the n − 1 steps that follow."""
     rewards, gammas, _ = episode
@@ -172,7 +172,7 @@ def test_n_step_targets_are_nested(episode, value):
 
 
 @given(episodes())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lambda_zero_is_td_and_lambda_one_is_the_return(episode):
     rewards, gammas, values = episode
     td = [td_target(*step) for step in zip(rewards, gammas, values, strict=True)]
@@ -182,7 +182,7 @@ def test_lambda_zero_is_td_and_lambda_one_is_the_return(episode):
 
 
 @given(episodes(), fractions)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lambda_targets_are_weighted_n_step_targets(episode, lam):
     """G^λ_t = (1 − λ) Σ_n λⁿ⁻¹ G_t:t+n + λ^(T−t−1) G_t (Sutton & Barto 2018, eq. 12.3)."""
     rewards, gammas, values = episode
@@ -199,7 +199,7 @@ def test_lambda_targets_are_weighted_n_step_targets(episode, lam):
 
 
 @given(action_values, fractions, st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_importance_ratios_have_mean_one_under_the_behaviour_policy(q, epsilon, seed):
     behavior = np.random.default_rng(seed).dirichlet(np.ones(len(q))) + 1e-3
     behavior /= behavior.sum()
@@ -211,7 +211,7 @@ def test_importance_ratios_have_mean_one_under_the_behaviour_policy(q, epsilon, 
 
 
 @given(episodes(), fractions, action_values, st.floats(0, 1, exclude_max=True))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_targets_in_python_equal_the_compiled_ones(episode, fraction, q, u):
     rewards, gammas, values = episode
     calls = [

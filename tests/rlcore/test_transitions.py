@@ -16,7 +16,7 @@ ARRAYS = ("states", "actions", "rewards", "next_states", "terminated", "ended")
 
 
 @given(mdps(), SEEDS, st.sampled_from([2, None, 1, 3]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_is_recorded_can_happen_and_hangs_together(mdp, seed, limit):
     policy = random_policy(mdp, seed)
     data = collect(mdp, policy, episodes=6, seed=seed, max_episode_steps=limit)
@@ -44,7 +44,7 @@ def test_what_is_recorded_can_happen_and_hangs_together(mdp, seed, limit):
 
 
 @given(mdps(), SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_recorder_sees_what_a_learner_sees(mdp, seed):
     data = collect(mdp, episodes=5, seed=seed)
     learnt = td0(mdp, episodes=5, alpha=0.1, seed=seed)
@@ -88,7 +88,7 @@ def test_seeds_decide():
 
 
 @given(mdps(), SEEDS, st.integers(1, 6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_first_episodes_are_those_of_a_shorter_recording(mdp, seed, episodes):
     first = collect(mdp, episodes=6, seed=seed).first(episodes)
     shorter = collect(mdp, episodes=episodes, seed=seed)

@@ -415,7 +415,7 @@ def test_a_chain_is_judged_alike_by_the_rule_for_chains_and_those_for_trees(case
         assert without_replacement(draft, p, Chance(seed)) == verdict
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drafts(), st.sampled_from([with_replacement, without_replacement, sample_and_descend]))
 def test_chosen_guesses_are_kept_with_the_same_law_by_every_tree_rule(case, rule):
     draft, p, _, _ = case

@@ -76,7 +76,7 @@ def test_a_run_without_chance_has_one_outcome():
     assert list(outcomes(lambda chance: "so")) == [(1.0, "so")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6))
 def test_weights_sum_to_one_and_no_outcome_comes_twice(seed):
     def run(chance):

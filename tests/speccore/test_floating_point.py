@@ -366,7 +366,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 formats = st.sampled_from([*FORMATS, *SMALL])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(finite, formats)
 def test_directed_roundings_enclose_and_nearest_is_one_of_them(x, fmt):
     down, up = fmt.round(x, "down"), fmt.round(x, "up")
@@ -493,7 +493,7 @@ def test_sums_are_rounded_once_in_every_direction(rounding):
     assert add(1.0, [tiny, -tiny], FP32, rounding).tolist() == expected.get(rounding, [1.0, 1.0])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.floats(-(2.0**126), 2.0**126, width=32),
     st.floats(-(2.0**126), 2.0**126, width=32),
@@ -574,7 +574,7 @@ def test_kahans_sum_is_that_of_numpys_float16():
     assert sum_kahan(x, FP16) == total
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.floats(-100, 100, width=16), min_size=1, max_size=200),
     st.sampled_from([FP16, BF16]),

@@ -147,7 +147,7 @@ def histories(draw):
     return draw(st.integers(2, 6)), steps, draw(st.integers(0, 999))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(histories())
 def test_any_history_leaves_the_logits_of_a_fresh_pass(history):
     """Drafts, acceptances and roll-backs in any order; length == committed − 1 before each."""
@@ -229,7 +229,7 @@ def padded(rows):
     return torch.tensor([row + [0] * (longest - len(row)) for row in rows])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data())
 def test_each_row_of_a_ragged_batch_gets_its_logits_alone(data):
     """Prompts of unequal length; each step a tree a row, of which each row keeps its own path."""

@@ -170,7 +170,7 @@ def test_thirty_thousand_random_views_agree_with_torch_and_with_enumeration(reco
     record_property("summary", f"memory overlap: {len(cases)} random views, {counts}")
 
 
-@settings(max_examples=3_000, deadline=None, derandomize=True)
+@settings(max_examples=3_000, derandomize=True)
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_long_chains_of_views_agree_too(seed, longest_chain):
     check_everything(random_view(np.random.default_rng(seed), longest_chain))
@@ -179,7 +179,7 @@ def test_long_chains_of_views_agree_too(seed, longest_chain):
 geometries = st.lists(st.tuples(st.integers(0, 5), st.integers(-30, 30)), max_size=5)
 
 
-@settings(max_examples=5_000, deadline=None, derandomize=True)
+@settings(max_examples=5_000, derandomize=True)
 @given(geometries)
 def test_any_sizes_and_strides_agree_with_enumeration_and_with_numpy(geometry):
     """Strides that no torch tensor can have, negative ones, are numpy's."""
@@ -291,7 +291,7 @@ def test_subset_sum_is_inside_the_equation():
     assert sums[0] == sums[1]
 
 
-@settings(max_examples=2_000, deadline=None, derandomize=True)
+@settings(max_examples=2_000, derandomize=True)
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 4)), max_size=4), st.integers(-3, 60))
 def test_bounded_solution_finds_one_exactly_if_there_is_one(terms, total):
     coefficients, bounds = [c for c, _ in terms], [b for _, b in terms]

@@ -166,7 +166,7 @@ def test_simulated_gradients_are_rounded_and_flushed_like_native_ones():
 # -- loss scaling ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=30),
     st.integers(1, 4),

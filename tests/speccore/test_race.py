@@ -284,7 +284,6 @@ def test_the_prediction_is_the_formula():
 tokens = st.lists(st.integers(0, 2), min_size=1, max_size=20)
 
 
-@settings(deadline=None)
 @given(tokens, tokens, st.integers(1, 3))
 def test_what_stood_before_is_found_as_by_looking(prompt, written, suffix):
     found = race.stood_before(prompt, written, suffix)
@@ -299,7 +298,7 @@ def test_what_stood_before_is_found_as_by_looking(prompt, written, suffix):
         assert found[1, n] == (long_enough and bool(places) and not in_prompt)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 7), min_size=2, max_size=12), st.integers(1, 3), st.integers(1, 6))
 def test_no_copy_beats_the_bound(prompt, shortest, length):
     drafter = NGramDrafter(length, shortest=shortest)

@@ -34,7 +34,7 @@ def trees(draw):
 contexts = st.lists(st.integers(0, 4), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contexts, trees())
 def test_every_node_is_scored_as_a_plain_pass_over_its_path(context, tree):
     logits = score_tree(MODEL, context, tree)
@@ -46,7 +46,7 @@ def test_every_node_is_scored_as_a_plain_pass_over_its_path(context, tree):
         np.testing.assert_allclose(logits[node + 1], plain, rtol=0, atol=1e-10)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(contexts, trees())
 def test_it_is_the_pass_of_the_loop(context, tree):
     text = Text(context, 10, NoDrafter(), Chance(0), draft=Draft(tree))
@@ -92,7 +92,7 @@ def rank_trees():
     return st.builds(TokenTree.from_paths, paths)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(contexts, rank_trees())
 def test_ranks_are_filled_with_the_tokens_that_the_model_ranks_so(context, ranks):
     tree = guess_tree(MODEL, context, ranks)
