@@ -105,16 +105,16 @@ def compile_kernels() -> None:
     functions = ["compile_linear_kernels"]
     if _SPECCORE.is_dir() and not _speccore_is_done().exists():
         functions.append("compile_speccore_kernels")
+    commands = [f"from rlcore.compilation import {name}; {name}()" for name in functions]
     with ThreadPoolExecutor() as threads:
-        others = threads.map(_messages_of_process, functions)
+        others = threads.map(_messages_of_process, commands)
         compile_tabular_kernels()
         for messages in others:
             print(messages, end="", file=sys.stderr)
 
 
-def _messages_of_process(function: str) -> str:
-    """What a process that calls a function of this module writes on standard error."""
-    command = f"from rlcore.compilation import {function}; {function}()"
+def _messages_of_process(command: str) -> str:
+    """What a Python process with this command writes on standard error."""
     other = subprocess.run(
         [sys.executable, "-X", "utf8", "-c", command],
         cwd=_PACKAGE.parent,
@@ -123,7 +123,7 @@ def _messages_of_process(function: str) -> str:
     )
     if other.returncode:
         print(other.stderr, end="", file=sys.stderr)
-        raise RuntimeError(f"compile_kernels: the process of {function} failed")
+        raise RuntimeError(f"compile_kernels: a process failed: {command}")
     return other.stderr
 
 
