@@ -211,7 +211,7 @@ def test_what_the_other_processes_say_can_be_read_whatever_the_encoding():
         "print(ascii(messages('import sys; sys.stderr.write(chr(0x2026))')))"
     )
     locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    assert python("-c", code, PYTHONIOENCODING="utf-8", **locale).stdout == "'\\u2026'\n"
+    assert python("-c", code, **locale).stdout == "'\\u2026'\n"
 
 
 def test_every_kernel_is_announced_or_part_of_one():
