@@ -65,6 +65,7 @@ test: $(TOOLS) $(BOOK) $(REAL)
 	$(RUN) -m pytest --nbval -n $(JOBS) $(PYTEST_FLAGS)
 
 run: $(COURSE) $(REAL)
+	$(RUN) -m rlcore
 	$(RUN) notebooks/run.py
 
 # To check what a class handed in: python -m speccore.exercises FILE_OR_FOLDER ...
@@ -90,6 +91,7 @@ bench: $(TOOLS) $(REAL)
 
 # Before it, on a quiet machine: python -m speccore.race tune, for the settings.
 race: $(COURSE) $(REAL)
+	$(RUN) -m rlcore
 	$(RUN) -m speccore.race
 
 clean:
