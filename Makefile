@@ -70,6 +70,7 @@ coverage: $(TOOLS) $(BOOK) $(REAL)
 	$(RUN) -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered tests
 
 run: $(COURSE) $(REAL)
+	$(RUN) -m rlcore
 	$(RUN) notebooks/run.py
 
 # To check what a class handed in: python -m speccore.exercises FILE_OR_FOLDER ...
@@ -95,6 +96,7 @@ bench: $(TOOLS) $(REAL)
 
 # Before it, on a quiet machine: python -m speccore.race tune, for the settings.
 race: $(COURSE) $(REAL)
+	$(RUN) -m rlcore
 	$(RUN) -m speccore.race
 
 clean:

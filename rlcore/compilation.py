@@ -1,4 +1,4 @@
-"""Numba for this package: compiled once, kept on disk, never stale, and never silent.
+"""Numba for both packages: compiled once, kept on disk, never stale, and never silent.
 
 ``python -m rlcore`` compiles every kernel now, so that no notebook has to wait.
 """
@@ -11,24 +11,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
+from llvmlite.binding import get_host_cpu_name
 from numba.core import config, event
 
 _PACKAGE = Path(__file__).parent
+_SPECCORE = _PACKAGE.with_name("speccore")
+_functions: set[Callable[..., Any]] = set()  # that `compiled` has been given
 
 
-def _source_hash() -> str:
-    sources = [path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py"))]
+@cache
+def _folder(package: Path) -> Path:
+    """Where the machine code of a package lies.
+
+    Numba's own disk cache looks at the file of the kernel alone and would go on using machine code
+    of an old target function. A folder named after the source of all kernels that a kernel can
+    call, of its own package and of rlcore, cannot be stale.
+    """
+    folders = sorted({_PACKAGE, package})
+    sources = [path.read_bytes() for each in folders for path in sorted(each.rglob("*.py"))]
     kernels = [source for source in sources if b"compiled" in source or b"numba" in source]
-    return hashlib.sha256(b"".join(kernels)).hexdigest()[:12]
-
-
-# Numba's own disk cache looks at the file of the kernel alone and would go on using machine code
-# of an old target function. A folder named after the source of all kernels cannot be stale.
-_CACHE = _PACKAGE / "__pycache__" / f"numba-{_source_hash()}"
+    name = hashlib.sha256(b"".join(kernels)).hexdigest()[:12]
+    return package / "__pycache__" / f"numba-{name}"
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -36,8 +46,11 @@ def compiled(function: Callable[..., Any]) -> Any:
 
     The interpreter's lock is released, so that threads run kernels side by side.
     """
+    _functions.add(function)
+    package = sys.modules[function.__module__.partition(".")[0]]
+    folder = Path(getattr(package, "__path__", [_PACKAGE])[0])  # a script has no package
     previous = config.CACHE_DIR  # type: ignore[attr-defined]
-    config.CACHE_DIR = str(_CACHE)  # type: ignore[attr-defined]
+    config.CACHE_DIR = str(_folder(folder))  # type: ignore[attr-defined]
     try:
         return numba.njit(cache=True, nogil=True)(function)
     finally:
@@ -47,7 +60,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 class _Announcement(event.Listener):
     """Says on standard error which loop is being compiled, and how long it took.
 
-    The small functions that a loop calls compile with it, or alone in a moment.
+    A loop's name ends in ``_loop`` or, private to its module, begins with ``_``. The small
+    functions that a loop calls compile with it, or alone in a moment.
     """
 
     def __init__(self) -> None:
@@ -66,30 +80,51 @@ class _Announcement(event.Listener):
     @staticmethod
     def _loop(event: event.Event) -> str | None:
         function = event.data["dispatcher"].py_func
-        own = function.__module__.startswith("rlcore.") and function.__name__.endswith("_loop")
-        return function.__name__.removesuffix("_loop") if own else None
+        name = function.__name__
+        loop = function in _functions and (name.endswith("_loop") or name.startswith("_"))
+        return name.removeprefix("_").removesuffix("_loop") if loop else None
 
 
 event.register("numba:compile", _Announcement())
 
 
 def compile_kernels() -> None:
-    """Compile what is not on disk yet, by running every learner once on the smallest problem.
+    """Compile what is not on disk yet, by running every kernel once on the smallest problem.
 
-    Linear learners are compiled by a second process meanwhile.
+    Linear learners are compiled by a second process meanwhile, and the loops of speccore, if it
+    lies beside rlcore, by a third: unless that is done, as importing PyTorch takes seconds.
+
+    Raises:
+        RuntimeError: one of these processes failed.
     """
-    for folder in _CACHE.parent.glob("numba-*"):
-        if folder != _CACHE:  # of earlier versions of the source
-            shutil.rmtree(folder, ignore_errors=True)
-    command = "from rlcore.compilation import compile_linear_kernels; compile_linear_kernels()"
-    with subprocess.Popen(
-        [sys.executable, "-c", command], cwd=_PACKAGE.parent, stderr=subprocess.PIPE, text=True
-    ) as other:
+    for package in (_PACKAGE, _SPECCORE):
+        current = _folder(package)
+        for folder in current.parent.glob("numba-*"):
+            if folder != current:  # of earlier versions of the source
+                shutil.rmtree(folder, ignore_errors=True)
+    functions = ["compile_linear_kernels"]
+    if _SPECCORE.is_dir() and not _speccore_is_done().exists():
+        functions.append("compile_speccore_kernels")
+    commands = [f"from rlcore.compilation import {name}; {name}()" for name in functions]
+    with ThreadPoolExecutor() as threads:
+        others = threads.map(_messages_of_process, commands)
         compile_tabular_kernels()
-        _, messages = other.communicate()
-    print(messages, end="", file=sys.stderr)
+        for messages in others:
+            print(messages, end="", file=sys.stderr)
+
+
+def _messages_of_process(command: str) -> str:
+    """What a Python process with this command writes on standard error."""
+    other = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", command],
+        cwd=_PACKAGE.parent,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
     if other.returncode:
-        raise RuntimeError("compile_kernels: the process that compiles linear learners failed")
+        print(other.stderr, end="", file=sys.stderr)
+        raise RuntimeError(f"compile_kernels: a process failed: {command}")
+    return other.stderr
 
 
 def compile_tabular_kernels() -> None:
@@ -131,6 +166,23 @@ def compile_linear_kernels() -> None:
     for learner in control.LINEAR_CONTROL:
         learner(mdp, one_hot, episodes=1, alpha=0.5)
         learner(MountainCar(), tiles, episodes=1, alpha=0.5, max_episode_steps=1)
+
+
+def compile_speccore_kernels() -> None:
+    """Every loop of speccore, unless it cannot be imported, for example for want of PyTorch."""
+    try:
+        from speccore.models.packed_linear import compile_loops
+    except (ImportError, OSError):  # the latter: a library of PyTorch cannot be loaded
+        return
+    compile_loops()
+    with suppress(OSError):  # where the folder cannot be written, Numba has chosen another
+        _speccore_is_done().touch()
+
+
+def _speccore_is_done() -> Path:
+    """A file that exists when machine code for this processor, Python and Numba does."""
+    machine = repr((get_host_cpu_name(), sys.version, numba.__version__))
+    return _folder(_SPECCORE) / f"all-{hashlib.sha256(machine.encode()).hexdigest()[:12]}"
 
 
 def _smallest_problem() -> tuple[Any, Any]:

@@ -357,3 +357,12 @@ def _turn(heads: Floats, cos: Floats, sin: Floats, count: int) -> None:
                 one, other = x[i], x[half + i]
                 x[i] = one * cos[row, i] + other * sin[row, i]
                 x[half + i] = other * cos[row, half + i] + one * sin[row, half + i]
+
+
+def compile_loops() -> None:
+    """Compile every loop above, by running it once on numbers of the types that models pass."""
+    x, y, pair = (np.ones((rows, 2), np.float32) for rows in (1, 1, 2))
+    _split(x, x[0], pair, y[0])
+    _add(pair, y[0], y)
+    _normalise(x, np.float32(1), y)
+    _turn(x[None], x, x, 1)

@@ -254,13 +254,16 @@ def seconds_of_process(*arguments, folder):
 def cold_compilation():
     """Seconds that `python -m rlcore` takes longer on a fresh copy than when all is compiled."""
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(
-            Path(rlcore.__file__).parent,
-            Path(folder, "rlcore"),
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        for package in ("rlcore", "speccore"):
+            shutil.copytree(
+                Path(rlcore.__file__).parents[1] / package,
+                Path(folder, package),
+                ignore=shutil.ignore_patterns("__pycache__", "checkpoints"),
+            )
         compile_all = ("-m", "rlcore")
-        seconds_of_process("-c", "import rlcore", folder=folder)  # Python's own compilation
+        seconds_of_process(
+            "-c", "import rlcore, speccore", folder=folder
+        )  # Python's own compilation
         cold = seconds_of_process(*compile_all, folder=folder)
         warm = seconds_of_process(*compile_all, folder=folder)
     return cold - warm
