@@ -8,6 +8,7 @@ model, and the loop does not know the difference.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,8 @@ class CausalLM(nn.Module):
                 given["attention_mask"] = seen if seen.dim() == 4 else seen[None, None]
         cache.open(count, self.config.layers)
         columns = Cache(layers=[Columns(cache, layer) for layer in range(self.config.layers)])
-        output = self.model.base_model(tokens, past_key_values=columns, use_cache=True, **given)
+        given[_name_of_cache(self.model)] = columns
+        output = self.model.base_model(tokens, use_cache=True, **given)
         cache.close(count, self.config.layers)
         return [output.last_hidden_state]
 
@@ -243,6 +245,12 @@ class Columns(CacheLayerMixin):
         return self._cache.capacity
 
 
+def _name_of_cache(model: PreTrainedModel) -> str:
+    """The argument and the output that hold it; Transformers renamed it in 5.24."""
+    arguments = inspect.signature(type(model.base_model).forward).parameters
+    return "cache" if "cache" in arguments else "past_key_values"
+
+
 @torch.inference_mode()
 def _sizes(model: PreTrainedModel, context: int | None) -> CausalLMConfig:
     """The sizes, as the cache shows them that Transformers itself makes for one token."""
@@ -250,7 +258,7 @@ def _sizes(model: PreTrainedModel, context: int | None) -> CausalLMConfig:
     head = model.get_output_embeddings()
     token = torch.zeros(1, 1, dtype=torch.int64, device=model.device)
     output = model.base_model(token, use_cache=True)
-    layers = getattr(getattr(output, "past_key_values", None), "layers", [])
+    layers = getattr(getattr(output, _name_of_cache(model), None), "layers", [])
     shapes = {
         tuple(each.shape)
         for layer in layers

@@ -268,7 +268,7 @@ def bars_with_spread(
         middle,
         height=0.6,
         color=COLOURS[0],
-        xerr=(middle - low, high - middle),
+        xerr=[(middle - low).tolist(), (high - middle).tolist()],
         error_kw={"capsize": 3},
     )
     ax.invert_yaxis()
