@@ -385,7 +385,10 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
 
 
 def _check_range(name: str, ids: Tensor, limit: int) -> None:
-    low, high = torch.stack(torch.aminmax(ids)).tolist()  # waits for the device once
+    few = ids.numel() <= 32  # where a loop in Python is faster
+    ends = ids.flatten() if few else torch.stack(torch.aminmax(ids))
+    numbers = ends.tolist()  # waits for the device once
+    low, high = min(numbers), max(numbers)
     if low < 0 or high >= limit:
         raise ValueError(
             f"{name}: takes numbers from 0 to {limit - 1}, got {low if low < 0 else high}"

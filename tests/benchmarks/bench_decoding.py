@@ -6,8 +6,8 @@ what is reported is the median over the prompts with quartiles. Against Transfor
 include reading the prompt; our own ways to decode are compared by ``Output.tokens_per_second``,
 without it. The prediction takes α, c and T(n) from the same run, since a machine's speed drifts
 between runs, and is compared with the speed of all tokens together. Nothing was tuned on these
-prompts; the neural draft makes as many guesses as are best for T(n) and c of this machine and the
-share of guesses kept on the course's other prompts.
+prompts; the neural draft makes as many guesses as are best for the times of drafts and passes in
+turns on this machine and the share of guesses kept on the course's other prompts.
 """
 
 import sys
@@ -25,7 +25,7 @@ from speccore.decoding.cost import pass_times
 from speccore.decoding.drafters.drafter import Target
 from speccore.decoding.generate import generate
 from speccore.decoding.sampling import Sampling
-from speccore.decoding.theory import best_measured_draft_length, expected_tokens
+from speccore.decoding.theory import expected_tokens
 from speccore.models.kv_cache import KVCache
 from speccore.models.packed_linear import packed
 from speccore.models.prompts import PROMPTS
@@ -95,22 +95,26 @@ def times_in_turns(model, drafter, prompt, repeats=100):
     return np.median(drafting), np.median(verifying)
 
 
-def neural_drafter(model, draft, times):
+def neural_drafter(model, draft):
     """With as many guesses as are best here, judged from other prompts than those reported."""
-    longest = speccore.ModelDrafter(draft, 4)
     prompts = [model.tokenizer.encode(text) for text in PROMPTS]
-    drafting, _ = times_in_turns(model, longest, prompts[0])
     outputs = [
         generate(
-            model, prompt, max_new_tokens=NEW, temperature=temperature, drafter=longest, seed=seed
+            model,
+            prompt,
+            max_new_tokens=NEW,
+            temperature=temperature,
+            drafter=speccore.ModelDrafter(draft, 4),
+            seed=seed,
         )
         for temperature in TEMPERATURES
         for seed, prompt in enumerate(prompts)
     ]
     alpha = kept_of_tried(outputs)
-    guess = drafting / longest.draft_length
-    best = best_measured_draft_length(alpha, times, guess)
-    return speccore.ModelDrafter(draft, max(1, best)), guess
+    choices = [speccore.ModelDrafter(draft, length) for length in range(1, 7)]
+    seconds = [sum(times_in_turns(model, each, prompts[0])) for each in choices]
+    speeds = expected_tokens(alpha, np.arange(1, 7)) / seconds
+    return choices[int(np.argmax(speeds))]
 
 
 def shares_of_a_step(model, drafter, prompts):
@@ -181,12 +185,13 @@ def main():
     relative = ", ".join(f"{each:.2f}" for each in (times / times[0])[[1, 3, 4, 7, 15]])
     table.row("T(1) of the target", f"{1e3 * times[0]:.2f} ms")
     table.row("T(2), T(4), T(5), T(8), T(16), in T(1)", relative)
-    neural, guess = neural_drafter(model, draft, times)
+    neural = neural_drafter(model, draft)
     length = neural.draft_length
-    table.row("a guess of the neural draft, in T(1), in turns", f"c = {guess / times[0]:.2f}")
-    table.row("the best number of its guesses for these, γ", f"{length}")
+    table.row("the best number of guesses of the neural draft, γ", f"{length}")
     ours = drafters(neural, corpus.train.numpy())
     drafting, verifying = times_in_turns(model, neural, prompts[0])
+    cost = drafting / length / times[0]
+    table.row("a guess of the neural draft, in T(1), in turns", f"c = {cost:.2f}")
     table.row(f"T({length + 1}) in turns with drafts, in T(1)", f"{verifying / times[0]:.2f}")
     for temperature in TEMPERATURES:
         taken, outputs = defaultdict(list), defaultdict(list)
