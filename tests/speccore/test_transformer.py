@@ -257,6 +257,7 @@ def test_sizes_that_do_not_fit_are_refused(change, message):
         ((torch.zeros(1, 0, dtype=torch.long),), ValueError, r"tokens: takes shape \(B, T\)"),
         ((torch.tensor([[1, 31]]),), ValueError, "tokens: takes numbers from 0 to 30, got 31"),
         ((torch.tensor([[-1, 3]]),), ValueError, "tokens: takes numbers from 0 to 30, got -1"),
+        ((torch.full((4, 9), 31),), ValueError, "tokens: takes numbers from 0 to 30, got 31"),
         ((tokens_of(length=17),), ValueError, "tokens: takes at most context = 16 .* got 17"),
         (
             (tokens_of(), torch.arange(8)),
