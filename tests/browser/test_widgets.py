@@ -4,6 +4,7 @@ nbval runs every cell of every chapter. Here the first chapters are run whole, a
 and of the others the cells that a widget needs.
 """
 
+import shutil
 from collections import defaultdict
 from statistics import median
 
@@ -12,7 +13,7 @@ import pytest
 
 from rlcore.compilation import compile_kernels
 from tests.browser import jupyterlab
-from tests.notebooks.reading import CHAPTERS, Notebook
+from tests.notebooks.reading import CHAPTERS, NOTEBOOKS, Notebook
 
 WHOLE = CHAPTERS[:3]
 
@@ -26,7 +27,8 @@ def context(chromium):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     compile_kernels()  # a first compilation writes to stderr
-    folder = tmp_path_factory.mktemp("notebooks")
+    folder = tmp_path_factory.mktemp("served") / "notebooks"
+    shutil.copytree(NOTEBOOKS, folder)
     for path in CHAPTERS:
         chapter = Notebook(path)
         shown = chapter.raw if path in WHOLE else chapter.without_what_no_widget_needs()
