@@ -261,15 +261,15 @@ class _Direction:
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.dim() == 3 and len(x) == 1 and x.shape[1] <= FEW_ROWS and not x.requires_grad:
-            return self.of_sum(x[0])[1].unsqueeze(0)
+            return self.of_rows(x[0]).unsqueeze(0)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return x / torch.hypot(length, self.floor)
 
-    def of_sum(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(T, C) few rows, of one or two → their sum, and its direction."""
-        total, h = x if y is None else x + y, torch.empty_like(x)
-        _normalise(total.numpy(), self.least, h.numpy())
-        return total, h
+    def of_rows(self, x: Tensor) -> Tensor:
+        """As above, for (T, C) few rows."""
+        h = torch.empty_like(x)
+        _normalise(x.numpy(), self.least, h.numpy())
+        return h
 
 
 def _factors(norm: nn.RMSNorm) -> Tensor:
@@ -291,11 +291,10 @@ class _PackedBlock(Block):
         batch, count = x.shape[:2]
         if extend is None or batch > 1 or count > FEW_ROWS or x.requires_grad:
             return super().forward(x, rotation, mask, extend)
-        rows, h = self.attention_norm.of_sum(x[0])
-        q, k, v = self.attention.project_rows(h, rotation)
-        y = self.attention.output(self.attention.mix(q, k, v, mask, extend)[0])  # (T, C)
-        rows, h = self.feed_forward_norm.of_sum(rows, y)
-        return rows.add_(self.feed_forward.forward(h)).unsqueeze(0)
+        rows = x[0]
+        q, k, v = self.attention.project_rows(self.attention_norm.of_rows(rows), rotation)
+        rows = rows + self.attention.output(self.attention.mix(q, k, v, mask, extend)[0])
+        return rows.add_(self.feed_forward.forward(self.feed_forward_norm.of_rows(rows)))[None]
 
 
 class _PackedAttention(Attention):
