@@ -15,6 +15,7 @@ from speccore.decoding.drafters import (
     EagleDrafter,
     EagleTreeDrafter,
     EarlyExitDrafter,
+    FallbackDrafter,
     LookaheadDrafter,
     MedusaDrafter,
     ModelDrafter,
@@ -113,6 +114,12 @@ def _parallel(track: Track, *, heads: str, most_nodes: int) -> Drafter:
     return MedusaDrafter(cast(ParallelHeads, track.heads[heads]), tree)
 
 
+def _lookup_else_heads(track: Track, *, heads: str, most_nodes: int, **settings: Any) -> Drafter:
+    return FallbackDrafter(
+        _adaptive(track, **settings), _parallel(track, heads=heads, most_nodes=most_nodes)
+    )
+
+
 def _modules(track: Track, *, heads: str, **settings: Any) -> Drafter:
     return MTPDrafter(cast(MTPModules, track.heads[heads]), **settings)
 
@@ -181,6 +188,11 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             _eagle_tree,
             {"heads": "smollm2-eagle", "depth": 3, "width": 2, "nodes": 5},
             {"depth": (1, 2, 3), "nodes": (3, 5)},
+        ),
+        "lookup, else Medusa": Method(
+            _lookup_else_heads,
+            {"draft_length": 15, "shortest": 2, "heads": "smollm2-medusa", "most_nodes": 6},
+            {"shortest": (2, 3), "most_nodes": (2, 3, 6)},
         ),
     },
     OWN: {

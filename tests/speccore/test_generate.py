@@ -17,6 +17,7 @@ from speccore.decoding.drafters import (
     EagleDrafter,
     EagleTreeDrafter,
     EarlyExitDrafter,
+    FallbackDrafter,
     JacobiDrafter,
     LookaheadDrafter,
     MedusaDrafter,
@@ -80,6 +81,10 @@ def drafters(model):
         "MTP modules": MTPDrafter(with_noise(MTPModules(model.config, 2))),
         "EAGLE": EagleDrafter(with_noise(EagleHead(model.config)), 2),
         "EAGLE tree": EagleTreeDrafter(with_noise(EagleHead(model.config)), 2, width=2, nodes=4),
+        "n-gram, else EAGLE tree": FallbackDrafter(
+            AdaptiveDrafter(NGramDrafter(3, longest=3, shortest=2), STEP_TIMES, memory=2.0),
+            EagleTreeDrafter(with_noise(EagleHead(model.config)), 2, width=2, nodes=3),
+        ),
     }
 
 

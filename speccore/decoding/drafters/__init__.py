@@ -4,6 +4,7 @@ from speccore.decoding.drafters.adaptive import AdaptiveDrafter
 from speccore.decoding.drafters.drafter import Drafter, NoDrafter
 from speccore.decoding.drafters.eagle import EagleDrafter, EagleTreeDrafter
 from speccore.decoding.drafters.early_exit import EarlyExitDrafter
+from speccore.decoding.drafters.fallback import FallbackDrafter
 from speccore.decoding.drafters.lookahead import JacobiDrafter, LookaheadDrafter
 from speccore.decoding.drafters.medusa import MedusaDrafter
 from speccore.decoding.drafters.model import ModelDrafter, ModelTreeDrafter
@@ -18,6 +19,7 @@ __all__ = [
     "EagleDrafter",
     "EagleTreeDrafter",
     "EarlyExitDrafter",
+    "FallbackDrafter",
     "JacobiDrafter",
     "LookaheadDrafter",
     "MTPDrafter",
