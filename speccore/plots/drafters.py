@@ -248,7 +248,8 @@ def break_even(
     """Tokens of a step over its price; above the diagonal drafting is faster than plain decoding.
 
     Args:
-        costs: label of a drafter → (groups,) time of a step, in steps of plain decoding.
+        costs: label of a drafter → (groups,) time of a step, in steps of plain decoding. Its
+            points have its colour, and its number in this order.
         tokens: label of a drafter → (groups,) tokens a step.
         groups: names, one marker each.
     """
@@ -263,8 +264,9 @@ def break_even(
         ):
             filled = colour if i < len(COLOURS) else "white"
             ax.plot(x, y, marker=MARKERS[k], color=colour, markerfacecolor=filled, markersize=6)
+            ax.annotate(str(i + 1), (x, y), (4, 3), textcoords="offset points", fontsize=7)
     drawn = [
-        ax.plot([], [], "o", color=COLOURS[i % len(COLOURS)], label=label)[0]
+        ax.plot([], [], "o", color=COLOURS[i % len(COLOURS)], label=f"{i + 1} {label}")[0]
         for i, label in enumerate(costs)
     ]
     for i, line in enumerate(drawn):

@@ -106,7 +106,9 @@ def test_break_even_puts_each_drafter_at_its_price_and_gain():
     assert points == [[0.5, 2], [2, 1], [1, 3], [1, 1]]
     diagonal = ax.lines[0].get_xydata()
     assert (diagonal[:, 0] == diagonal[:, 1]).all() and diagonal.max() > 3
-    assert legend(ax) == ["a", "b", "x", "y"]
+    assert legend(ax) == ["1 a", "2 b", "x", "y"]
+    numbers = [(text.get_text(), text.xy) for text in ax.texts]
+    assert numbers == [("1", (0.5, 2)), ("1", (2, 1)), ("2", (1, 3)), ("2", (1, 1))]
 
 
 def test_figures_draw_into_axes_that_they_are_given():
