@@ -10,6 +10,7 @@ import numpy as np
 from rlcore.exercises.exercise import Arguments, Exercise
 from speccore.decoding.acceptance import rejection
 from speccore.decoding.certificate import outcomes
+from speccore.decoding.chance import SourceOfChance
 from speccore.decoding.theory import acceptance_rate, best_measured_draft_length, expected_tokens
 from speccore.decoding.tree import Draft, TokenTree
 
@@ -44,17 +45,44 @@ class EveryAnswer:
         return "every answer in turn"
 
 
+class Listening:
+    """Passes questions on to a source of chance, and notes the first draw from q."""
+
+    def __init__(self, source: SourceOfChance, q: Any) -> None:
+        self.source, self.q = source, q
+        self.guess: int | None = None
+
+    def accepts(self, p: float, q: float) -> bool:
+        """The answer of the source."""
+        return self.source.accepts(p, q)
+
+    def draw(self, law: Any) -> int:
+        """The answer of the source."""
+        token = self.source.draw(law)
+        if self.guess is None and np.allclose(law, self.q):
+            self.guess = token
+        return token
+
+
 def law_of(step: Step) -> Step:
-    """The law of a step's token over all answers of chance; with a real source, the step itself."""
+    """What a step does over all answers of chance; with a real source, the step itself.
+
+    The law of its token, and behind it the probability that the token is the guess from q.
+    """
+
+    def run(p: Any, q: Any, source: SourceOfChance) -> tuple[Any, int | None]:
+        chance = Listening(source, q)
+        return step(p.copy(), q.copy(), chance), chance.guess
 
     def law(p: Any, q: Any, chance: Any) -> Any:
         if not isinstance(chance, EveryAnswer):
             return step(p, q, chance)
-        found = np.zeros(len(p))
-        for weight, token in outcomes(lambda source: step(p.copy(), q.copy(), source)):
+        found = np.zeros(len(p) + 1)
+        for weight, (token, guess) in outcomes(lambda source: run(p, q, source)):
             if token is ... or token is None:
                 return token  # a stub
             found[int(token)] += weight
+            found[-1] += weight * (token == guess)
         return found
 
     return law
@@ -185,6 +213,9 @@ EXERCISES = (
             ),
             "this follows q: nothing is rejected, or the residual, p − q, has the wrong sign": (
                 _step_by(left=lambda p, q: np.maximum(q - p, 0.0))
+            ),
+            "the law is right, but no guess from q is kept: that is plain decoding": law_of(
+                lambda p, q, chance: chance.draw(p)
             ),
         },
     ),

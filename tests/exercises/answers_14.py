@@ -43,6 +43,15 @@ def always_from_the_target(p, q, chance):
     return chance.draw(np.maximum(p, 0.5 * q))
 
 
+def right_but_without_a_guess(p, q, chance):
+    return chance.draw(p)
+
+
+def right_but_blind_to_its_guess(p, q, chance):
+    chance.draw(q)
+    return chance.draw(p)
+
+
 def kept_if_the_target_finds_it_likelier(p, q, chance):
     x = chance.draw(q)
     return x if p[x] >= q[x] else chance.draw(np.maximum(0, p - q))
@@ -65,6 +74,8 @@ WRONG = {
     "acceptance_of_two_laws": [largest_common_part],
     "one_step": [
         always_from_the_target,
+        right_but_without_a_guess,
+        right_but_blind_to_its_guess,
         kept_if_the_target_finds_it_likelier,
         most_of_the_residual,
     ],
