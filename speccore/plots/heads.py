@@ -236,14 +236,16 @@ def text_table(
 
     Args:
         columns: heads of the columns; a line break is kept.
-        rows: name of a row → (columns,) what stands in it.
+        rows: name of a row → (columns,) what stands in it; all rows are as high as the highest.
     """
     for name, cells in rows.items():
         if len(cells) != len(columns):
             raise ValueError(
                 f"rows: takes {len(columns)} cells a row, got {len(cells)} for {name!r}"
             )
-    ax = _axes(ax, (1.9 + 1.15 * len(columns), 0.9 + 0.34 * len(rows)))
+    lines = 1 + max(cell.count("\n") for cells in rows.values() for cell in cells)
+    height = (0.20 + 0.14 * lines) * len(rows)
+    ax = _axes(ax, (1.9 + 1.15 * len(columns), 0.9 + height))
     ax.set(xlim=(-1.7, len(columns) - 0.5), ylim=(len(rows) - 0.5, -1.25), title=title)
     ax.axis("off")
     for column, head in enumerate(columns):

@@ -43,7 +43,7 @@ SETTINGS = {
 # JupyterLab's debugger asks the kernel that "Restart Kernel and Run All Cells" is ending.
 BENIGN = ("Could not restore the debugger state: Canceled future",)
 START_SECONDS = 60
-RUN_SECONDS = 480
+RUN_SECONDS = 240
 ANSWER_SECONDS = 5  # a broken widget never answers; how fast a whole one is, is measured
 QUIET_MILLISECONDS = 150
 REPETITIONS = 2

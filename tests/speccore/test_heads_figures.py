@@ -109,6 +109,18 @@ def test_a_table_has_every_cell_in_its_column():
         plots.text_table(["x", "y"], {"a": ["1"]})
 
 
+def test_cells_of_two_lines_stay_clear_of_the_head():
+    ax = plots.text_table(["x"], {str(row): ["lookup,\nadaptive"] for row in range(10)})
+    ax.figure.canvas.draw()
+    head, cell = (
+        next(text for text in ax.texts if text.get_text() == words).get_window_extent()
+        for words in ("x", "lookup,\nadaptive")
+    )
+    (rule,) = ax.lines
+    below = ax.transData.transform((0, rule.get_ydata()[0]))[1]
+    assert cell.y1 < below < head.y0
+
+
 def test_figures_draw_into_axes_that_they_are_given():
     ax = Figure().add_subplot()
     for drawn in (
