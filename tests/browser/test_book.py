@@ -1,6 +1,7 @@
 """The book as a reader opens it from the disk: each page, in a real browser, as wide as a phone."""
 
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -164,3 +165,25 @@ def test_every_public_module_is_documented():
             if "exercises" not in parts and parts[-1] != "__main__":
                 modules.append(".".join(parts).removesuffix(".__init__"))
     assert sorted(documented) == sorted(modules)
+
+
+def test_a_build_after_one_that_did_not_end_well_trusts_nothing(tmp_path):
+    build = runpy.run_path(str(ROOT / "docs" / "build.py"))["build"]
+    asked = []
+
+    def killed(options):
+        asked.append("--fresh-env" in options)
+        raise KeyboardInterrupt
+
+    def ending_with(status):
+        def run(options):
+            asked.append("--fresh-env" in options)
+            return status
+
+        return run
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "book", killed)
+    for status in (1, 0, 0):
+        assert build(tmp_path / "book", ending_with(status)) == status
+    assert asked == [False, True, True, False]
