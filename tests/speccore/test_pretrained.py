@@ -14,7 +14,7 @@ from speccore.models import train_course_models
 from speccore.models.heads import BlockwiseHeads, EagleHead, MedusaHeads, MTPHeads, MTPModules
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import (
-    REAL,
+    PACKAGED,
     available,
     load,
     load_heads,
@@ -132,7 +132,7 @@ def test_what_cannot_be_loaded_again_is_not_saved(tmp_path):
 def test_what_is_shipped_loads():
     trunks = {name: speccore.load(name) for name in ("course-target", "smollm2-135m")}
     for name in available():
-        if name in REAL:
+        if name in PACKAGED:
             continue
         card = model_card(name)
         assert {"seed", "steps", "text_sha256", "training_loss"} <= set(card)
