@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from rlcore.checkpoint import load_arrays, save_arrays
+from rlcore.checkpoint import digest, load_arrays, save_arrays
 from rlcore.validation import check_count, check_fraction, check_positive
 from speccore.foundations.mixed_precision import (
     FP32,
@@ -374,7 +376,9 @@ def train(
         loss: what is minimised, of a batch.
         checkpoint: file to which the whole state is saved, in safetensors format, and from which
             a run goes on that was stopped. It has to be given the same arguments; the result is
-            that of a run that was never stopped, to the last bit.
+            that of a run that was never stopped, to the last bit. Compared are the numbers, the
+            formats, the name of the loss and the arguments bound to it, the names and shapes of
+            the weights to train, and the first batch.
         checkpoint_every: steps between two savings; it is saved at the end, too.
         progress: show a bar.
 
@@ -401,10 +405,26 @@ def train(
     ]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=betas)
     taken: list[Step] = []
-    settings = (
-        f"{steps=} {learning_rate=} {warmup=} {accumulate=} {weight_decay=} {betas=} {clip=} "
-        f"{rates=}"
-    )
+    settings: dict[str, Any] = {}
+    if checkpoint is not None:
+        first = next(batches)
+        batches = itertools.chain([first], batches)
+        settings = {
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "warmup": warmup,
+            "accumulate": accumulate,
+            "weight_decay": weight_decay,
+            "betas": betas,
+            "clip": clip,
+            "rates": dict(rates or {}),
+            "precision": vars(precision),
+            "loss_scale": vars(mixed.loss_scale),
+            "loss": loss,
+            "first batch": _digest(first),
+            **{f"shape of {name}": list(weight.shape) for name, weight in _trained(model)},
+        }
+        settings = json.loads(json.dumps(settings, default=_named))
     if checkpoint is not None and Path(checkpoint).exists():
         taken = _resume(Path(checkpoint), settings, mixed, optimizer)
         for _ in range(len(taken) * accumulate):
@@ -426,9 +446,29 @@ def train(
     return _result(taken)
 
 
+def _trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The weights that are trained, by name, in the order of the masters."""
+    return [(name, each) for name, each in model.named_parameters() if each.requires_grad]
+
+
+def _digest(batch: Batch) -> str:
+    """SHA-256 of a batch, whatever the format of its numbers."""
+    parts = (each.detach().cpu().flatten().view(torch.uint8).numpy() for each in batch)
+    return digest({str(number): part for number, part in enumerate(parts)})
+
+
+def _named(value: Any) -> Any:
+    """What JSON does not take: a function by its name, with what is bound to it; else the type."""
+    if isinstance(value, partial):
+        return {"function": value.func, "positional": value.args, **value.keywords}
+    if isinstance(value, torch.dtype):
+        return str(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
 def _factors(model: nn.Module, rates: Mapping[str, float]) -> list[float]:
     """The factor on the learning rate of each weight that is trained."""
-    names = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    names = [name for name, _ in _trained(model)]
     for part, factor in rates.items():
         check_positive("rates", factor)
         if not any(name.startswith(f"{part}.") for name in names):
@@ -451,7 +491,7 @@ def _result(taken: Sequence[Step]) -> TrainingResult:
 
 def _save(
     path: Path,
-    settings: str,
+    settings: Mapping[str, Any],
     mixed: MixedPrecision,
     optimizer: torch.optim.Optimizer,
     taken: Sequence[Step],
@@ -463,28 +503,40 @@ def _save(
         for name, value in optimizer.state[master].items():
             arrays[f"{name}.{number}"] = value.cpu().numpy()
     scale = json.dumps([mixed.loss_scale.scale, mixed.loss_scale.good_steps])
-    save_arrays(path, arrays, {"settings": settings, "loss_scale": scale})
+    save_arrays(path, arrays, {"arguments": json.dumps(settings), "loss_scale": scale})
 
 
 @torch.no_grad()
 def _resume(
-    path: Path, settings: str, mixed: MixedPrecision, optimizer: torch.optim.Optimizer
+    path: Path,
+    settings: Mapping[str, Any],
+    mixed: MixedPrecision,
+    optimizer: torch.optim.Optimizer,
 ) -> list[Step]:
     """Take up what ``_save`` wrote; returns the steps that were taken."""
     arrays, metadata = load_arrays(path, "checkpoint")
-    if metadata["settings"] != settings:
+    found = json.loads(metadata.get("arguments", "{}"))
+    differ = [name for name in {**settings, **found} if settings.get(name) != found.get(name)]
+    if differ:
         raise ValueError(
             f"checkpoint: takes one of a run with the same arguments; {path} has "
-            f"{metadata['settings']}, got {settings}"
+            f"{_values(found, differ)}; got {_values(settings, differ)}"
         )
     for number, master in enumerate(mixed.masters):
-        found = {name: arrays[f"{name}.{number}"] for name in ("exp_avg", "exp_avg_sq", "step")}
-        optimizer.state[master] = {name: torch.from_numpy(each) for name, each in found.items()}
+        state = {name: arrays[f"{name}.{number}"] for name in ("exp_avg", "exp_avg_sq", "step")}
+        optimizer.state[master] = {name: torch.from_numpy(each) for name, each in state.items()}
         master.copy_(torch.from_numpy(arrays[f"master.{number}"]))
     mixed.store()
     mixed.loss_scale.scale, mixed.loss_scale.good_steps = json.loads(metadata["loss_scale"])
     columns = (arrays[f"history.{name}"].tolist() for name in HISTORY)
     return [Step(*values) for values in zip(*columns, strict=True)]
+
+
+def _values(settings: Mapping[str, Any], names: Sequence[str], most: int = 4) -> str:
+    """Some settings by name, in a message."""
+    shown = [f"{name}={settings[name]!r}" if name in settings else f"no {name}" for name in names]
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return ", ".join(shown[:most] + more)
 
 
 @torch.no_grad()

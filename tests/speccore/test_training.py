@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from rlcore.checkpoint import save_arrays
 from speccore.foundations.mixed_precision import (
     BF16_AUTOCAST,
     FP16_MASTER,
@@ -116,13 +117,60 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(settings, tmp_path):
     assert all(map(torch.equal, whole.parameters(), second.parameters()))
     for name, values in vars(wanted).items():
         assert np.array_equal(values, vars(found)[name]), name
-    with pytest.raises(ValueError, match="checkpoint: takes one of a run with the same arguments"):
-        train(
-            Transformer(config),
-            stream(),
-            **copy.deepcopy(settings) | {"learning_rate": 0.01},
-            **saving,
-        )
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ({"steps": 7}, "has steps=6; got steps=7"),
+        ({"learning_rate": 0.01}, "has learning_rate=0.02; got learning_rate=0.01"),
+        (
+            {"warmup": 4, "betas": (0.9, 0.99)},
+            "has warmup=5, betas=[0.9, 0.95]; got warmup=4, betas=[0.9, 0.99]",
+        ),
+        ({"rates": {"blocks": 0.5}}, "has rates={}; got rates={'blocks': 0.5}"),
+        ({"precision": BF16_AUTOCAST}, "'compute': 'torch.bfloat16'"),
+        ({"loss_scale": LossScale(4.0)}, "got loss_scale={'scale': 4.0, "),
+        (
+            {"loss": partial(early_exit_loss, exits=(1,), weight=0.2)},
+            "got loss={'function': 'early_exit_loss', ",
+        ),
+        ({"loss": next_token_loss}, "got loss='next_token_loss'"),
+        ({"batches": stream(1)}, "; got first batch='"),
+        (
+            {"model": Transformer(replace(CONFIG, layers=3))},
+            "has no shape of blocks.2.attention_norm.weight, ",
+        ),
+        (
+            {"model": Transformer(replace(CONFIG, layers=2, hidden=32))},
+            "shape of blocks.0.feed_forward.down.weight=[16, 24], ",
+        ),
+    ],
+    ids=lambda each: "" if isinstance(each, str) else "-".join(each),
+)
+def test_a_checkpoint_of_another_run_is_refused_with_what_differs(other, differs, tmp_path):
+    settings = {**SETTINGS, "steps": 6, "loss": partial(early_exit_loss, exits=(1,), weight=0.3)}
+
+    def run(**changes):
+        model = Transformer(replace(CONFIG, layers=2))
+        given = {"model": model, "batches": stream(), **settings, **changes}
+        return train(**given, checkpoint=tmp_path / "run.safetensors")
+
+    whole = run()
+    assert np.array_equal(run().losses, whole.losses)
+    same = "checkpoint: takes one of a run with the same arguments; "
+    with pytest.raises(ValueError, match=same) as refusal:
+        run(**other)
+    assert differs in str(refusal.value)
+
+
+def test_arrays_that_are_no_training_are_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    save_arrays(path, {"q": np.zeros(3)}, {})
+    with pytest.raises(
+        ValueError, match=r"has no steps, no learning_rate, .* more; got steps=60, "
+    ):
+        train(Transformer(CONFIG), stream(), **SETTINGS, checkpoint=path)
 
 
 def test_an_early_exit_predicts_with_its_own_layers_and_the_shared_head():
