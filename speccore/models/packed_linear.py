@@ -248,6 +248,11 @@ def _replace(module: nn.Module, name: str, function: Callable[[Tensor], Tensor])
     setattr(module, name, function)
 
 
+def _is_few(x: Tensor) -> bool:
+    """Whether compiled loops take x: (1, T, C), few tokens of one text, without gradients."""
+    return x.dim() == 3 and len(x) == 1 and x.shape[1] <= FEW_ROWS and not x.requires_grad
+
+
 class _Direction:
     """RMSNorm without its factors: x / √(‖x‖² + ε C), the square root being a hypotenuse.
 
@@ -260,7 +265,7 @@ class _Direction:
         self.least = np.float32(self.floor.item() ** 2)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.dim() == 3 and len(x) == 1 and x.shape[1] <= FEW_ROWS and not x.requires_grad:
+        if _is_few(x):
             return self.of_rows(x[0]).unsqueeze(0)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return x / torch.hypot(length, self.floor)
@@ -288,8 +293,7 @@ class _PackedBlock(Block):
     def forward(
         self, x: Tensor, rotation: Rotation, mask: Tensor | None, extend: Extend | None = None
     ) -> Tensor:
-        batch, count = x.shape[:2]
-        if extend is None or batch > 1 or count > FEW_ROWS or x.requires_grad:
+        if extend is None or not _is_few(x):
             return super().forward(x, rotation, mask, extend)
         rows = x[0]
         q, k, v = self.attention.project_rows(self.attention_norm.of_rows(rows), rotation)

@@ -162,6 +162,17 @@ def test_a_tree_is_read_the_same_with_few_tokens_and_with_many(count, either):
     assert torch.allclose(found[1], found[0], rtol=0, atol=1e-4)
 
 
+def test_few_tokens_of_features_with_gradients_have_the_same_logits_and_hand_them_on():
+    model = packed(Transformer(CONFIG))
+    features = torch.randn(1, 4, CONFIG.width, generator=torch.Generator().manual_seed(0))
+    expected = model.logits(features)
+    features.requires_grad_()
+    found = model.logits(features)
+    assert torch.allclose(found, expected, rtol=0, atol=1e-4)
+    found.sum().backward()
+    assert features.grad is not None and features.grad.abs().max() > 0
+
+
 def test_a_packed_model_with_a_cache_leaves_its_inputs_alone():
     model = packed(Transformer(CONFIG))
     cache, tokens = KVCache(CONFIG), torch.arange(5)[None]
