@@ -59,7 +59,7 @@ class Listening:
     def draw(self, law: Any) -> int:
         """The answer of the source."""
         token = self.source.draw(law)
-        if self.guess is None and np.allclose(law, self.q):
+        if self.guess is None and np.allclose(law / np.sum(law), self.q):
             self.guess = token
         return token
 

@@ -115,6 +115,16 @@ def test_a_function_that_spoils_its_inputs_spoils_nothing_else(exercise):
     assert exercise.verdict(solution) == "correct"
 
 
+def test_a_guess_from_a_law_that_does_not_sum_to_1_is_a_guess():
+    """As the text of exercise 14.2 says."""
+
+    def one_step(p, q, chance):
+        x = chance.draw(3 * q)
+        return x if chance.accepts(p[x], q[x]) else chance.draw(np.maximum(p - q, 0))
+
+    assert CHECKS["one_step"].verdict(one_step) == "correct"
+
+
 def test_chapters_have_two_or_three_exercises_from_easy_to_hard():
     order = ["easy", "medium", "hard"]
     assert [each.chapter for each in EXERCISES] == sorted(each.chapter for each in EXERCISES)
