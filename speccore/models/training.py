@@ -425,10 +425,10 @@ def train(
             **{f"shape of {name}": list(weight.shape) for name, weight in _trained(model)},
         }
         settings = json.loads(json.dumps(settings, default=_named))
-    if checkpoint is not None and Path(checkpoint).exists():
-        taken = _resume(Path(checkpoint), settings, mixed, optimizer)
-        for _ in range(len(taken) * accumulate):
-            next(batches)
+        if Path(checkpoint).exists():
+            taken = _resume(Path(checkpoint), settings, mixed, optimizer)
+            for _ in range(len(taken) * accumulate):
+                next(batches)
     for step in tqdm(range(steps), disable=not progress, initial=len(taken)):
         if step < len(taken):
             continue
