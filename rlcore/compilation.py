@@ -41,10 +41,15 @@ def _folder(package: Path) -> Path:
     return package / "__pycache__" / f"numba-{name}"
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[..., Any], *, any_order: bool = False) -> Any:
     """Compile with Numba on first use; ``.py_func`` is the same function in plain Python.
 
     The interpreter's lock is released, so that threads run kernels side by side.
+
+    Args:
+        function: the loop.
+        any_order: as operations on whole arrays do: sums may be taken in another order, products
+            added without being rounded, and a division by zero gives infinity.
     """
     _functions.add(function)
     package = sys.modules[function.__module__.partition(".")[0]]
@@ -52,7 +57,10 @@ def compiled(function: Callable[..., Any]) -> Any:
     previous = config.CACHE_DIR  # type: ignore[attr-defined]
     config.CACHE_DIR = str(_folder(folder))  # type: ignore[attr-defined]
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        options: dict[str, Any] = {"cache": True, "nogil": True}
+        if any_order:
+            options |= {"fastmath": {"reassoc", "contract"}, "error_model": "numpy"}
+        return numba.njit(**options)(function)
     finally:
         config.CACHE_DIR = previous  # type: ignore[attr-defined]
 

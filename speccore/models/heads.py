@@ -24,7 +24,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -344,6 +343,11 @@ class NextFeatures(nn.Module):
         self.join: Callable[[Tensor], Tensor] = nn.Linear(inputs, config.width, bias=False)
         self.block = Block(config)
 
+    @property
+    def joins_directions(self) -> bool:
+        """Whether it reads features, and without norms."""
+        return self.reads_features and self.features_norm is None
+
     def forward(
         self,
         features: Tensor,
@@ -361,6 +365,17 @@ class NextFeatures(nn.Module):
         x = torch.cat((features, embeddings), -1) if self.reads_features else embeddings
         x = self.join(x)
         return self.block(x, rotation, mask, extend)
+
+    def last(
+        self,
+        features: Tensor,
+        embeddings: Tensor,
+        rotation: tuple[Tensor, Tensor],
+        mask: Tensor | None = None,
+        extend: Extend | None = None,
+    ) -> Tensor:
+        """As the call, of the last token alone: (B, 1, C)."""
+        return self(features, embeddings, rotation, mask, extend)[:, -1:]
 
 
 class MTPModules(Heads):
@@ -459,8 +474,7 @@ def read_on(
     added = cache.mask(count, mask)
     cache.open(count, len(blocks))
     made = [
-        block(*inputs, rotation, added, partial(cache.append, layer))
-        for layer, block in enumerate(blocks)
+        block(*inputs, rotation, added, cache.layer(layer)) for layer, block in enumerate(blocks)
     ]
     cache.close(count, len(blocks))
     return made

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import cast
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rlcore.validation import check_count
+from rlcore.validation import Floats, check_count
 from speccore.models.language_model import LanguageModel, Sizes
 from speccore.models.transformer import Rotation, TransformerConfig, rotary_factors
 
@@ -64,8 +65,9 @@ class KVCache:
         self._before = self._lengths  # the lengths before the last pass
         self._complete = self._lengths  # the columns that all layers have written
         self._layers = config.layers  # the first layers, which have written all columns
-        # Of the pass under way, for each layer: all columns up to its end, and those that it
-        # writes, by their place if the rows' lengths differ.
+        # Of the pass under way: its tokens, and for each layer all columns up to its end and those
+        # that it writes, by their place if the rows' lengths differ.
+        self._count = 0
         self._so_far: Layers = []
         self._new: Layers = []
         self._place: tuple[Tensor, slice, Tensor]
@@ -195,12 +197,7 @@ class KVCache:
                 f"layers: takes at most {self._layers}, got {layers}: a pass has stopped after "
                 f"{self._layers}; roll back to {self._complete} first"
             )
-        self._so_far = _of_each_layer(self._columns.narrow(4, 0, longest + count))
-        if self._ragged:
-            rows = torch.arange(self.batch, device=self.keys.device).unsqueeze(1)
-            self._place = (rows, slice(None), self.next_positions(count))
-        else:
-            self._new = _of_each_layer(self._columns.narrow(4, longest, count))
+        self._count, self._so_far = count, []
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write a layer's keys and values of the new tokens.
@@ -217,6 +214,8 @@ class KVCache:
         """
         if keys.requires_grad:
             raise RuntimeError("cache: takes passes without gradients, under torch.no_grad()")
+        if not self._so_far:
+            self._view()
         all_keys, all_values = self._so_far[layer]
         if self._ragged:  # (B, T, K, D): indexed axes come first
             all_keys[self._place] = keys.transpose(1, 2)
@@ -226,6 +225,20 @@ class KVCache:
             new_keys.copy_(keys)
             new_values.copy_(values)
         return all_keys, all_values
+
+    def _view(self) -> None:
+        """The columns of a pass in all layers, of which views are made at once."""
+        count, longest = self._count, max(self._lengths)
+        self._so_far = _of_each_layer(self._columns.narrow(4, 0, longest + count))
+        if self._ragged:
+            rows = torch.arange(self.batch, device=self.keys.device).unsqueeze(1)
+            self._place = (rows, slice(None), self.next_positions(count))
+        else:
+            self._new = _of_each_layer(self._columns.narrow(4, longest, count))
+
+    def layer(self, number: int) -> CacheLayer:
+        """``append`` of one layer."""
+        return CacheLayer(self, number)
 
     def close(self, count: int, layers: int) -> None:
         """End a pass: the new columns count from now on."""
@@ -308,6 +321,26 @@ class KVCache:
         self._complete = tuple(map(min, self._complete, lengths))
         if self._complete == lengths:
             self._layers = self.config.layers
+
+
+@dataclass
+class CacheLayer:
+    """What a block writes its keys and values to: ``append`` of one layer."""
+
+    cache: KVCache
+    number: int
+
+    def __call__(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``KVCache.append``."""
+        return self.cache.append(self.number, keys, values)
+
+    @property
+    def arrays(self) -> tuple[Floats, Floats, int]:
+        """(K, capacity, D) keys and values of a cache of one row on the CPU, for a loop that writes
+        those of new tokens by itself, and the column of the first of them."""
+        cache = self.cache
+        keys, values = (each[self.number, 0].numpy() for each in (cache.keys, cache.values))
+        return keys, values, cache.length
 
 
 def _replaced(numbers: tuple[int, ...], place: int, number: int) -> tuple[int, ...]:

@@ -6,7 +6,8 @@ Decoding multiplies few rows (one token, or a draft of a few) by large matrices.
   longer of its sides; for 2 to 16 rows oneDNN, which is compiled for the processor that it finds,
   multiplies a large matrix fastest when it has been rearranged in blocks in advance;
 - fewer operations: maps of the same input, side by side, are one map, the factors of the norm
-  before it are part of its matrix, and on a few rows norm and rotation are a compiled loop each.
+  before it are part of its matrix, on a few rows norm and rotation are a compiled loop each, and on
+  a single one all of a small block is.
 
 A third thing changes the results: whole numbers of 8 bits in place of FP32 are a quarter to read.
 
@@ -30,6 +31,15 @@ from torch import Tensor, nn
 from rlcore.compilation import compiled
 from rlcore.validation import Floats
 from speccore.models.heads import DraftTokens, Heads, NextFeatures
+from speccore.models.kv_cache import CacheLayer
+from speccore.models.small_block import (
+    ONE,
+    block_loop,
+    guess_loop,
+    multiply_loop,
+    normalise_loop,
+    turn_loop,
+)
 from speccore.models.transformer import (
     Attention,
     Block,
@@ -45,6 +55,13 @@ WORTH_PACKING = 1_000_000
 matrices win it back."""
 FEW_ROWS = 16
 """Tokens of a pass up to which norms and rotations are compiled loops."""
+SMALL_PRODUCT = 100_000
+"""Numbers of an output head that one thread has multiplied with one row before others have woken,
+which small blocks before it have let sleep."""
+SMALL_BLOCK = 500_000
+"""Numbers of a block's matrices that a processor finds in its own cache again, for the next token.
+Those of larger blocks come from a memory that all processors share, and which several read faster;
+and a pass of one token and one of several stay the same operations, so that their times compare."""
 
 
 class PackedLinear:
@@ -67,6 +84,7 @@ class PackedLinear:
             weight = weight * factors.detach()
         self.packed: Tensor | None = None
         self.weight: Tensor | None = None
+        self.array: Floats | None = None
         if weight.numel() > WORTH_PACKING and onednn_packs():
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight)
         else:
@@ -75,9 +93,23 @@ class PackedLinear:
 
     def __call__(self, x: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        if self.packed is None:
+        if self.packed is not None:
+            return torch.ops.mkldnn._linear_pointwise.default(x, self.packed, None, "none", [], "")
+        array = self.array
+        if array is None or x.numel() > len(array) or x.requires_grad:
             return F.linear(x, cast(Tensor, self.weight))
-        return torch.ops.mkldnn._linear_pointwise.default(x, self.packed, None, "none", [], "")
+        y = np.empty(array.shape[1], np.float32)
+        multiply_loop(_numbers(x), array, y)
+        return torch.from_numpy(y).view(*x.shape[:-1], -1)
+
+    def use_loop(self) -> None:
+        """Multiply one row by a compiled loop, if the matrix is small."""
+        if self.weight is not None and self.weight.numel() <= SMALL_PRODUCT:
+            self.array = self.as_array()
+
+    def as_array(self) -> Floats:
+        """(in, out) the matrix, if it is not packed, as loops read it: no copy if out >= in."""
+        return np.ascontiguousarray(cast(Tensor, self.weight).t().numpy())
 
 
 class Int8Linear:
@@ -218,11 +250,15 @@ def packed(model: Model, linear: Linear = PackedLinear) -> Model:
     del model, maps, as_they_are
     if isinstance(twin, Transformer):
         output = twin.embedding if twin.head is None else twin.head
-        _replace(twin, "head", linear(output, factors=_factors(twin.norm)))
+        head = linear(output, factors=_factors(twin.norm))
+        if isinstance(head, PackedLinear):
+            head.use_loop()
+        _replace(twin, "head", head)
         _replace(twin, "norm", _Direction(twin.norm))
     kinds = (Block, NextFeatures, DraftTokens)
-    for part in [each for each in twin.modules() if isinstance(each, kinds)]:
+    for part in [each for each in twin.modules() if isinstance(each, kinds)][::-1]:  # inner first
         if isinstance(part, Block):
+            matrices = sum(each.numel() for each in part.parameters() if each.dim() == 2)
             part.attention = _PackedAttention(part.attention, part.attention_norm, linear)
             part.feed_forward = _PackedFeedForward(
                 part.feed_forward, part.feed_forward_norm, linear
@@ -230,8 +266,14 @@ def packed(model: Model, linear: Linear = PackedLinear) -> Model:
             _replace(part, "attention_norm", _Direction(part.attention_norm))
             _replace(part, "feed_forward_norm", _Direction(part.feed_forward_norm))
             part.__class__ = _PackedBlock
+            if linear is PackedLinear and matrices <= SMALL_BLOCK:
+                part.__class__ = _SmallBlock
+                cast(_SmallBlock, part).take_arrays()
         elif isinstance(part, NextFeatures):
             _replace(part, "join", linear(part.join))
+            if isinstance(part.block, _SmallBlock) and part.joins_directions:
+                part.__class__ = _SmallNextFeatures
+                cast(_SmallNextFeatures, part).take_array()
         elif isinstance(part, DraftTokens):
             part.map = linear(part)
             part.register_buffer("weight", None)
@@ -248,9 +290,14 @@ def _replace(module: nn.Module, name: str, function: Callable[[Tensor], Tensor])
     setattr(module, name, function)
 
 
-def _is_few(x: Tensor) -> bool:
+def _is_few(x: Tensor, most: int = FEW_ROWS) -> bool:
     """Whether compiled loops take x: (1, T, C), few tokens of one text, without gradients."""
-    return x.dim() == 3 and len(x) == 1 and x.shape[1] <= FEW_ROWS and not x.requires_grad
+    return x.dim() == 3 and len(x) == 1 and x.shape[1] <= most and not x.requires_grad
+
+
+def _numbers(x: Tensor) -> Floats:
+    """All numbers of x in a row, in the same memory if that has no gaps."""
+    return x.reshape(-1).numpy()
 
 
 class _Direction:
@@ -273,7 +320,7 @@ class _Direction:
     def of_rows(self, x: Tensor) -> Tensor:
         """As above, for (T, C) few rows."""
         h = torch.empty_like(x)
-        _normalise(x.numpy(), self.least, h.numpy())
+        normalise_loop(x.numpy(), self.least, h.numpy())
         return h
 
 
@@ -301,6 +348,73 @@ class _PackedBlock(Block):
         return rows.add_(self.feed_forward.forward(self.feed_forward_norm.of_rows(rows)))[None]
 
 
+class _SmallBlock(_PackedBlock):
+    """A packed block that is a compiled loop on a single token of one text."""
+
+    def take_arrays(self) -> None:
+        """Keep the matrices and the floors of the norms as the loop takes them."""
+        attention, feed_forward = self.attention, self.feed_forward
+        maps = attention.joined, attention.output, feed_forward.joined, feed_forward.down
+        self.weights = tuple(cast(PackedLinear, each).as_array() for each in maps)
+        self.floors = self.attention_norm.least, self.feed_forward_norm.least
+
+    def forward(
+        self, x: Tensor, rotation: Rotation, mask: Tensor | None, extend: Extend | None = None
+    ) -> Tensor:
+        if not isinstance(extend, CacheLayer) or not _is_few(x, 1):
+            return super().forward(x, rotation, mask, extend)
+        keys, values, column = extend.arrays
+        added = np.zeros(column + 1, np.float32) if mask is None else _numbers(mask)
+        cos, sin = (each.view(1, -1).numpy() for each in rotation)
+        y = torch.empty_like(x)
+        block_loop(
+            x[0].numpy(), cos, sin, keys, values, added, self.floors, self.weights, y[0].numpy()
+        )
+        return y
+
+
+class _SmallNextFeatures(NextFeatures):
+    """The same before a small block: a compiled loop, if only the last token is asked for."""
+
+    block: _SmallBlock
+
+    def take_array(self) -> None:
+        """Keep the matrix as the loop takes it."""
+        self.weights = cast(PackedLinear, self.join).as_array()
+
+    def last(
+        self,
+        features: Tensor,
+        embeddings: Tensor,
+        rotation: Rotation,
+        mask: Tensor | None = None,
+        extend: Extend | None = None,
+    ) -> Tensor:
+        if not isinstance(extend, CacheLayer) or not _is_few(features):
+            return super().last(features, embeddings, rotation, mask, extend)
+        count = features.shape[1]
+        keys, values, column = extend.arrays
+        columns = column + count
+        added = np.zeros(columns, np.float32) if mask is None else _numbers(mask)[-columns:]
+        cos, sin = (each.view(count, -1).numpy() for each in rotation)
+        y = np.empty((1, features.shape[2]), np.float32)
+        block = self.block
+        guess_loop(
+            features[0].numpy(),
+            embeddings[0].numpy(),
+            self.weights,
+            cos,
+            sin,
+            keys,
+            values,
+            added,
+            block.floors,
+            block.weights,
+            y,
+        )
+        return torch.from_numpy(y)[None]
+
+
 class _PackedAttention(Attention):
     def __init__(self, attention: Attention, norm: nn.RMSNorm, linear: Linear) -> None:
         nn.Module.__init__(self)  # the layers are those of `attention`, no new ones
@@ -323,7 +437,7 @@ class _PackedAttention(Attention):
         count = len(x)
         heads = self.joined(x).view(count, -1, self.head_width)  # (T, H + 2 K, D)
         cos, sin = (each.view(count, -1).numpy() for each in rotation)
-        _turn(heads.numpy(), cos, sin, self.heads + self.kv_heads)
+        turn_loop(heads.numpy(), cos, sin, self.heads + self.kv_heads)
         heads = heads.transpose(0, 1).unsqueeze(0)
         return heads.split_with_sizes((self.heads, self.kv_heads, self.kv_heads), 1)
 
@@ -339,35 +453,15 @@ class _PackedFeedForward(FeedForward):
         return self.down(F.silu(gate) * up)
 
 
-@compiled
-def _normalise(x: Floats, least: np.float32, h: Floats) -> None:
-    """Each row of x divided by √(‖x‖² + least)."""
-    for row in range(len(x)):
-        total = least
-        for i in range(x.shape[1]):
-            total += x[row, i] * x[row, i]
-        factor = np.float32(1) / np.sqrt(total)
-        for i in range(x.shape[1]):
-            h[row, i] = factor * x[row, i]
-
-
-@compiled
-def _turn(heads: Floats, cos: Floats, sin: Floats, count: int) -> None:
-    """``rotate`` the first heads of each row where they are."""
-    half = heads.shape[2] // 2
-    for row in range(len(heads)):
-        for head in range(count):
-            x = heads[row, head]
-            for i in range(half):
-                one, other = x[i], x[half + i]
-                x[i] = one * cos[row, i] + other * sin[row, i]
-                x[half + i] = other * cos[row, half + i] + one * sin[row, half + i]
-
-
 def compile_loops() -> None:
     """Compile every loop above, by running it once on numbers of the types that models pass."""
     x, y, pair = (np.ones((rows, 2), np.float32) for rows in (1, 1, 2))
+    wide, one = np.ones((2, 6), np.float32), np.ones(1, np.float32)
     _split(x, x[0], pair, y[0])
     _add(pair, y[0], y)
-    _normalise(x, np.float32(1), y)
-    _turn(x[None], x, x, 1)
+    normalise_loop(x, ONE, y)
+    turn_loop(x[None], x, x, 1)
+    weights = wide, pair, wide, pair
+    block_loop(x, x, x, x[None], x[None], one, (ONE, ONE), weights, y)
+    join = np.ones((4, 2), np.float32)
+    guess_loop(x, x, join, x, x, x[None], x[None], one, (ONE, ONE), weights, y)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -189,7 +188,7 @@ class Transformer(nn.Module):
         if cache is not None:
             cache.open(tokens.shape[1], layers)
         for number, block in enumerate(islice(self.blocks, layers)):
-            extend = None if cache is None else partial(cache.append, number)
+            extend = None if cache is None else cache.layer(number)
             features.append(block(features[-1], rotation, mask, extend))
         if cache is not None:
             cache.close(tokens.shape[1], layers)

@@ -20,12 +20,15 @@ from speccore.models.heads import (
     MedusaHeads,
     MTPHeads,
     MTPModules,
+    NextFeatures,
     ParallelHeads,
+    read_on,
 )
 from speccore.models.kv_cache import KVCache
 from speccore.models.packed_linear import (
     Int8Linear,
     PackedLinear,
+    _SmallBlock,
     onednn_packs,
     packed,
 )
@@ -61,10 +64,14 @@ def inputs(*shape, seed=1):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(params=["packed", "fallback"])
+@pytest.fixture(params=["packed", "fallback", "loops"])
 def either(request, monkeypatch):
-    monkeypatch.setattr(packed_linear, "WORTH_PACKING", SMALL)  # so that small models try both
-    if request.param == "fallback":
+    """So that small models try all: oneDNN, ordinary products, compiled loops."""
+    monkeypatch.setattr(packed_linear, "WORTH_PACKING", SMALL)
+    loops = request.param == "loops"
+    monkeypatch.setattr(packed_linear, "SMALL_PRODUCT", 10**9 if loops else 0)
+    monkeypatch.setattr(packed_linear, "SMALL_BLOCK", 10**9 if loops else 0)
+    if request.param != "packed":
         monkeypatch.setattr(packed_linear, "onednn_packs", lambda: False)
     return request.param
 
@@ -73,6 +80,7 @@ def either(request, monkeypatch):
 def test_results_are_those_of_the_ordinary_layer(out, width, either):
     map_ = layer(out, width)
     ours = PackedLinear(map_)
+    ours.use_loop()
     should_pack = either == "packed" and out * width > SMALL and onednn_packs()
     assert (ours.packed is not None) == should_pack
     assert (ours.weight is None) == should_pack
@@ -88,10 +96,12 @@ def test_results_are_those_of_the_ordinary_layer(out, width, either):
 
 def test_inputs_need_not_be_contiguous(either):
     map_ = layer(512, 260)
-    ours, x = PackedLinear(map_), inputs(260, 7).t()
-    assert not x.is_contiguous()
-    with torch.inference_mode():
-        assert torch.allclose(ours(x), map_(x), rtol=0, atol=1e-3)
+    ours = PackedLinear(map_)
+    ours.use_loop()
+    for x in (inputs(260, 7).t(), inputs(260, 2)[:, :1].t()):
+        assert not x.is_contiguous()
+        with torch.inference_mode():
+            assert torch.allclose(ours(x), map_(x), rtol=0, atol=1e-3)
 
 
 def test_maps_of_one_input_stand_side_by_side(either):
@@ -131,7 +141,7 @@ def test_a_packed_model_has_the_same_logits(kv_heads, tied, either):
         assert torch.allclose(twin(tokens), expected, rtol=0, atol=1e-4)
         for batch in (1, 2):  # a few tokens of one text have a path of their own
             cache = KVCache(twin.config, batch)
-            pieces = tokens[:batch].split((9, 1, 1, 5, 4), dim=1)
+            pieces = tokens[:batch].split((2, 7, 1, 2, 4, 4), dim=1)
             found = [twin(piece, cache=cache) for piece in pieces]
             assert torch.allclose(torch.cat(found, dim=1), expected[:batch], rtol=0, atol=1e-4)
         for one, other in zip(twin.features(tokens), model.features(tokens), strict=True):
@@ -141,7 +151,7 @@ def test_a_packed_model_has_the_same_logits(kv_heads, tied, either):
     assert all(weight.requires_grad for weight in model.parameters())
 
 
-@pytest.mark.parametrize("count", [packed_linear.FEW_ROWS, packed_linear.FEW_ROWS + 1])
+@pytest.mark.parametrize("count", [1, 2, packed_linear.FEW_ROWS, packed_linear.FEW_ROWS + 1])
 def test_a_tree_is_read_the_same_with_few_tokens_and_with_many(count, either):
     """Positions that repeat and a mask, on either side of where the compiled loops end."""
     model = Transformer(CONFIG)
@@ -151,7 +161,8 @@ def test_a_tree_is_read_the_same_with_few_tokens_and_with_many(count, either):
             weight += 0.05 * torch.randn(weight.shape, generator=generator)
     text, nodes = torch.randint(700, (1, 30), generator=generator).split((30 - count, count), dim=1)
     positions = 30 - count + torch.arange(count) // 2
-    mask = torch.rand(count, count, generator=generator).tril() + torch.eye(count) > 0.5
+    some = torch.rand(count, 5 + count, generator=generator)  # and of the last 5 tokens before
+    mask = some.tril(5) + torch.eye(5 + count)[5:] > 0.5
     found = []
     with torch.inference_mode():
         for each in (model, packed(model)):
@@ -162,9 +173,38 @@ def test_a_tree_is_read_the_same_with_few_tokens_and_with_many(count, either):
     assert torch.allclose(found[1], found[0], rtol=0, atol=1e-4)
 
 
-def test_few_tokens_of_features_with_gradients_have_the_same_logits_and_hand_them_on():
+@pytest.mark.parametrize("name", ["MTP modules", "EAGLE", "EAGLE, tokens only"])
+def test_packed_heads_guess_the_same_token_by_token(name, either):
+    """What a head has made takes the place of the trunk's features."""
+    trunk, head = Transformer(CONFIG), HEADS[name](CONFIG)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for weight in (*trunk.parameters(), *head.parameters()):
+            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+    tokens = torch.randint(700, (1, 9), generator=generator)
+    with torch.inference_mode():
+        (features,), embeddings = trunk.features(tokens, layers=0), trunk.embedding(tokens)
+        found = []
+        for heads in (head, packed(head)):
+            each = next(part for part in heads.modules() if isinstance(part, NextFeatures))
+            assert isinstance(each.block, _SmallBlock) == (heads is not head and either == "loops")
+            cache = KVCache(replace(CONFIG, layers=1))
+            guesses = read_on([each.last], (features[:, :4], embeddings[:, 1:5]), cache)
+            for place in range(5, 9):
+                inputs = guesses[-1], embeddings[:, place : place + 1]
+                guesses += read_on([each.last], inputs, cache)
+            found.append(torch.cat(guesses, dim=1))
+    assert found[0].std() > 0.5
+    assert torch.allclose(found[1], found[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_few_tokens_of_features_with_gradients_have_the_same_logits_and_hand_them_on(
+    count, monkeypatch
+):
+    monkeypatch.setattr(packed_linear, "SMALL_PRODUCT", 10**9)
     model = packed(Transformer(CONFIG))
-    features = torch.randn(1, 4, CONFIG.width, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(1, count, CONFIG.width, generator=torch.Generator().manual_seed(0))
     expected = model.logits(features)
     features.requires_grad_()
     found = model.logits(features)

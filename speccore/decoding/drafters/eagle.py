@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -134,8 +134,8 @@ class EagleReader:
         self.columns += new
         if not self.columns:
             return None
-        made = self._pass(target.features, context[-new:])
-        self._made, self._order = made[:, -1:], [ROOT]
+        self._made = self._pass(target.features, context[-new:])
+        self._order = [ROOT]
         return self._logits(self._made)[0]
 
     def extend(self, tokens: Sequence[int]) -> Floats:
@@ -151,7 +151,8 @@ class EagleReader:
         positions = torch.from_numpy(self.columns - 1 + tree.depths[nodes]).to(there)
         rows, columns = nodes + 1, np.array(self._order[1:]) + 1
         mask = torch.from_numpy(tree.mask[rows[:, None], columns]).to(there)
-        made = self._pass(self._made[:, parents], tree.tokens[nodes].tolist(), positions, mask)
+        inputs = self._made[:, parents], tree.tokens[nodes].tolist()
+        made = self._pass(*inputs, self.head.step, positions, mask)
         self._made = torch.cat((self._made, made), dim=1)
         return self._logits(made)
 
@@ -159,12 +160,13 @@ class EagleReader:
         self,
         features: Tensor,
         tokens: Sequence[int],
+        step: Callable[..., Tensor] | None = None,
         positions: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         given = torch.tensor([tokens], device=self.cache.keys.device)
         inputs = (features, self.trunk.embedding(given))
-        (made,) = read_on([self.head.step], inputs, self.cache, positions, mask)
+        (made,) = read_on([step or self.head.step.last], inputs, self.cache, positions, mask)
         return made  # (1, T, C)
 
     def _logits(self, made: Tensor) -> Floats:
