@@ -159,12 +159,14 @@ def by_count(
     if band is not None:
         ax.axhspan(*band, color="0.5", alpha=0.25, linewidth=0, label=band_label)
     for i, (label, (x, y)) in enumerate(curves.items()):
+        colour = COLOURS[i % len(COLOURS)]
         ax.plot(
             np.asarray(x, dtype=float),
             np.asarray(y, dtype=float),
-            color=COLOURS[i],
-            linestyle=DASHES[i],
-            marker=MARKERS[i],
+            color=colour,
+            linestyle=DASHES[i % len(DASHES)],
+            marker=MARKERS[i % len(MARKERS)],
+            markerfacecolor=colour if i < len(COLOURS) else "white",
             label=label,
         )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -7,6 +7,7 @@ import torch
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from rlcore.plots import COLOURS
 from speccore import plots, widgets
 from speccore.models.guessing import guess_ahead, ranks_along
 from speccore.models.heads import EagleHead, MedusaHeads, MTPModules
@@ -81,6 +82,13 @@ def test_curves_by_count_may_differ_in_length():
     assert names == ["published", "a", "b"]
     band = ax.patches[0]
     assert (band.get_y(), band.get_y() + band.get_height()) == (85, 90)
+
+
+def test_more_curves_by_count_than_colours_can_be_told_apart():
+    many = {f"{i}": ((1,), (1,)) for i in range(len(COLOURS) + 2)}
+    lines = plots.by_count(many, xlabel="k", ylabel="%").lines
+    looks = {(line.get_color(), line.get_marker(), line.get_markerfacecolor()) for line in lines}
+    assert len(looks) == len(many)
 
 
 def test_what_is_given_up_is_in_percent():

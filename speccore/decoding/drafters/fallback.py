@@ -19,7 +19,7 @@ from speccore.models.language_model import LanguageModel
 class FallbackDrafter(Drafter):
     """Asks its drafters in their order, until one has a guess.
 
-    A copy from the text where there is one to be had, else what heads guess: Oliaro et al. 2024
+    A copy from the text where there is one to be had, else what heads guess: Oliaro et al. 2025
     (SuffixDecoding) combine a suffix tree with EAGLE like this. Which one drafts is decided by what
     earlier steps have shown, before a token of this step is drawn, so that the law of the output
     stays.
