@@ -39,7 +39,7 @@ VALIDATION_BATCHES = 16
 
 
 @dataclass(frozen=True)
-class Recipe:
+class HeadsRecipe:
     """All that decides the heads' weights, beside the answers."""
 
     build: Callable[[TransformerConfig], Heads]
@@ -53,8 +53,8 @@ class Recipe:
     """Of the order of the windows."""
 
 
-RECIPES: Mapping[str, Recipe] = {
-    "smollm2-eagle": Recipe(
+HEADS_RECIPES: Mapping[str, HeadsRecipe] = {
+    "smollm2-eagle": HeadsRecipe(
         EagleHead,
         steps=2500,
         learning_rate=1e-3,
@@ -63,7 +63,7 @@ RECIPES: Mapping[str, Recipe] = {
         "the output head for 12,000 tokens, 6.9 M, a guess reads 11 M numbers, 8 % of what a pass "
         "of the trunk reads.",
     ),
-    "smollm2-medusa": Recipe(
+    "smollm2-medusa": HeadsRecipe(
         partial(MedusaHeads, count=3),
         steps=400,
         learning_rate=1e-3,
@@ -90,7 +90,7 @@ def answers(folder: Path) -> tuple[Answers, Answers]:
 
 def train_heads(name: str, folder: Path) -> Heads:
     """Train heads, or take up their training, and save them; returns them as they are saved."""
-    recipe = RECIPES[name]
+    recipe = HEADS_RECIPES[name]
     trunk = load(TRUNK)
     learn, judge = answers(folder)
     heads = recipe.build(trunk.config)
@@ -140,5 +140,5 @@ def train_heads(name: str, folder: Path) -> Heads:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # the sums of one thread are the same on every run
-    for name in sys.argv[2:] or RECIPES:
+    for name in sys.argv[2:] or HEADS_RECIPES:
         train_heads(name, Path(sys.argv[1]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rlcore.widgets.panel import Panel, blank_figure, choice, panel, slider
 from speccore import plots
-from speccore.foundations.functional_pairs.table import KINDS, Row, html_table
+from speccore.foundations.functional_pairs.table import ROW_KINDS, Row, html_table
 
 _SIZE = 32  # rows and columns of the matrix that dropout is applied to
 
@@ -85,7 +85,7 @@ def search_atlas(rows: Sequence[Row]) -> AtlasSearch:
         rows: from ``functional_pairs.rows``.
     """
     search = ipywidgets.Text(description="search", placeholder="conv bias", continuous_update=True)
-    options = zip(("pairs", "modules alone", "functions alone"), KINDS, strict=True)
+    options = zip(("pairs", "modules alone", "functions alone"), ROW_KINDS, strict=True)
     kind = choice("show", "", [("everything", ""), *options])
     table, count = ipywidgets.HTML(), ipywidgets.Label()
     container = AtlasSearch([ipywidgets.HBox([search, kind, count]), table])

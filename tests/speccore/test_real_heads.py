@@ -10,7 +10,7 @@ from speccore.decoding.generate import generate
 from speccore.decoding.theory import grow_tree
 from speccore.models.packed_linear import packed
 from speccore.models.pretrained import CHECKPOINTS, model_card
-from speccore.race.train_real_heads import RECIPES, TOKENS, TRUNK
+from speccore.race.train_real_heads import HEADS_RECIPES, TOKENS, TRUNK
 
 PROMPTS = (
     "Write the word 'river' five times, one a line.",
@@ -103,9 +103,9 @@ def test_the_heads_give_tokens_away(model, drafters, plain):
         assert per_step > 1.1, name
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", HEADS_RECIPES)
 def test_heads_are_what_their_recipe_and_their_card_say(name, trunk):
-    card, recipe = model_card(name), RECIPES[name]
+    card, recipe = model_card(name), HEADS_RECIPES[name]
     heads = speccore.load_heads(name, trunk)
     assert (card["steps"], card["seed"], card["sizes"]) == (recipe.steps, recipe.seed, recipe.sizes)
     assert type(heads) is type(recipe.build(trunk.config))
@@ -116,5 +116,5 @@ def test_heads_are_what_their_recipe_and_their_card_say(name, trunk):
 
 
 def test_the_heads_for_the_real_model_are_small():
-    sizes = [(CHECKPOINTS / f"{name}.safetensors").stat().st_size for name in RECIPES]
+    sizes = [(CHECKPOINTS / f"{name}.safetensors").stat().st_size for name in HEADS_RECIPES]
     assert sum(sizes) <= 15e6

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from speccore.foundations.functional_pairs.atlas import Atlas, Report
 
-KINDS = ("pair", "module alone", "function alone")
+ROW_KINDS = ("pair", "module alone", "function alone")
 # Headings, and the widths of their columns in percent.
 _HEADINGS = {"Module": 34, "Function": 40, "The module adds, or why there is no pair": 26}
 
@@ -18,7 +18,7 @@ class Row:
     """A pair, or a module or function that has none."""
 
     kind: str
-    """One of ``KINDS``."""
+    """One of ``ROW_KINDS``."""
     module: str
     """The expression that makes the module; empty if there is none."""
     function: str
@@ -47,8 +47,10 @@ def rows(atlas: Atlas, reports: Mapping[str, Report]) -> list[Row]:
         if report is not None and not report.equal:
             note = f"NOT EQUAL: {', '.join(report.differences)}"
         found.append(Row("pair", pair.module, pair.function, note))
-    found += [Row(KINDS[1], f"nn.{name}", "", why) for name, why in atlas.modules_alone.items()]
-    found += [Row(KINDS[2], "", f"F.{name}", why) for name, why in atlas.functions_alone.items()]
+    found += [Row(ROW_KINDS[1], f"nn.{name}", "", why) for name, why in atlas.modules_alone.items()]
+    found += [
+        Row(ROW_KINDS[2], "", f"F.{name}", why) for name, why in atlas.functions_alone.items()
+    ]
     return found
 
 
