@@ -34,7 +34,7 @@ DASHES: tuple[Any, ...] = (
     (0, (1, 2)),
 )
 MARKERS = "os^Dv<X"
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # matplotlib's stub wants its own literal names
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.spines.top": False,
@@ -51,7 +51,6 @@ STYLE: dict[str, Any] = {
     "lines.markersize": 4.5,
     "mathtext.fontset": "cm",
 }
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
 
 Cell = tuple[int, int]
 Point = tuple[float, float]
@@ -61,7 +60,7 @@ Floats = NDArray[np.float64]
 NORMAL_95 = 1.96
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def value_map(
     values: ArrayLike,
     layout: Layout,
@@ -88,11 +87,11 @@ def value_map(
     """
     rows, columns = _shape(layout)
     grid = _per_state("values", values, layout).reshape(rows, columns)
-    ax = _axes(ax, (max(2.4, 0.82 * columns + 0.3), max(1.6, 0.82 * rows + 0.5)))
+    ax = axes_or_new(ax, (max(2.4, 0.82 * columns + 0.3), max(1.6, 0.82 * rows + 0.5)))
     low, high = limits or _range(grid)
     shown = np.ma.masked_invalid(grid)
     image = ax.imshow(shown, cmap=_VALUES, vmin=low, vmax=high)
-    ink = _ink(image.to_rgba(shown))
+    ink = ink_on(image.to_rgba(shown))
     for cell in forbidden:
         # Hatches take the colour of the edge, which has to show on any background.
         _frame(ax, cell, edgecolor=ink[cell], hatch="////", linewidth=0, alpha=0.45)
@@ -117,7 +116,7 @@ def value_map(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def paths(
     routes: Mapping[str, Sequence[int]],
     layout: Layout,
@@ -136,7 +135,7 @@ def paths(
         labels: (row, column) → text in a cell, for example the start and the goal.
     """
     rows, columns = _shape(layout)
-    ax = _axes(ax, (max(3.0, 0.6 * columns + 0.3), 0.6 * rows + 1.0))
+    ax = axes_or_new(ax, (max(3.0, 0.6 * columns + 0.3), 0.6 * rows + 1.0))
     for cell in shaded:
         _frame(ax, cell, facecolor="0.82", edgecolor="0.6", hatch="////", linewidth=0)
     for cell, text in (labels or {}).items():
@@ -162,7 +161,7 @@ def paths(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def learning_curves(
     curves: Mapping[str, ArrayLike],
     *,
@@ -189,7 +188,7 @@ def learning_curves(
     """
     if band not in ("ci", "se", "sd", None):
         raise ValueError(f"band: takes 'ci', 'se', 'sd' or None, got {band!r}")
-    ax = _axes(ax, (6.4, 3.6))
+    ax = axes_or_new(ax, (6.4, 3.6))
     for i, (label, samples) in enumerate(curves.items()):
         runs = _smoothed(label, samples, smooth)
         x = np.arange(smooth, smooth + runs.shape[1])
@@ -217,7 +216,7 @@ def learning_curves(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def parameter_study(
     x: ArrayLike,
     mean: ArrayLike,
@@ -253,7 +252,7 @@ def parameter_study(
                 f"{name}: takes shape (lines, points) = ({len(labels)}, {len(x)}), "
                 f"got {lines.shape}"
             )
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     family = colormaps["viridis"](np.linspace(0, 0.9, len(labels)))
     for i, label in enumerate(labels):
         colour = COLOURS[i] if len(labels) <= len(COLOURS) else family[i]
@@ -291,7 +290,7 @@ def parameter_study(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def state_values(
     estimates: Mapping[str, ArrayLike],
     true_values: ArrayLike | None = None,
@@ -309,7 +308,7 @@ def state_values(
         true_values: (states,) drawn in black, or None.
         states: (states,) names on the axis; 0, 1, … if None.
     """
-    ax = _axes(ax, (6.4, 3.4))
+    ax = axes_or_new(ax, (6.4, 3.4))
     size = 0
     for i, (label, values) in enumerate(estimates.items()):
         values = np.asarray(values, dtype=float)
@@ -333,7 +332,7 @@ def state_values(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def functions_of_state(
     x: ArrayLike,
     functions: Mapping[str, ArrayLike],
@@ -366,7 +365,7 @@ def functions_of_state(
             raise ValueError(
                 f"{label}: takes shape (points,) = {x.shape}, as x has, got {np.shape(values)}"
             )
-    ax = _axes(ax, (6.4, 3.4))
+    ax = axes_or_new(ax, (6.4, 3.4))
     family = colormaps["viridis"](np.linspace(0, 0.9, len(functions)))
     many = len(functions) > len(COLOURS)
     for i, (label, values) in enumerate(functions.items()):
@@ -390,7 +389,7 @@ def functions_of_state(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def value_plane(
     feature: Point,
     points: Mapping[str, Point],
@@ -408,7 +407,7 @@ def value_plane(
         arrows: label → (from, to), for example what an operator does.
         limits: both axes, of equal scale, so that a right angle looks like one.
     """
-    ax = _axes(ax, (4.8, 4.8))
+    ax = axes_or_new(ax, (4.8, 4.8))
     direction = np.asarray(feature, dtype=float)
     ends = np.outer([-1, 1], direction) * 2 * np.abs(limits).max() / np.abs(direction).max()
     ax.plot(*ends.T, color="0.45", linewidth=1.4, zorder=1, label=r"all $\hat{v} = \phi w$")
@@ -433,7 +432,7 @@ def value_plane(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def heat_map(
     values: ArrayLike,
     x: ArrayLike,
@@ -462,7 +461,7 @@ def heat_map(
         raise ValueError(
             f"values: takes shape (len(x), len(y)) = ({len(across)}, {len(up)}), got {grid.shape}"
         )
-    ax = _axes(ax, (4.6, 3.4))
+    ax = axes_or_new(ax, (4.6, 3.4))
     low, high = limits or _range(grid)
     colours = ax.pcolormesh(
         across, up, np.ma.masked_invalid(grid.T), cmap=_VALUES, vmin=low, vmax=high
@@ -481,7 +480,7 @@ def heat_map(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def weight_curves(
     weights: Mapping[str, ArrayLike],
     *,
@@ -503,7 +502,7 @@ def weight_curves(
             as markers.
         linear_within: the axis is linear between −this and this.
     """
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     for i, (label, line) in enumerate(weights.items()):
         colour = COLOURS[i % len(COLOURS)]
         ax.plot(np.asarray(line), color=colour, linestyle=DASHES[i % len(DASHES)], label=label)
@@ -598,7 +597,7 @@ BACKUPS = {
 }
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def backup_diagram(name: str, *, n: int = 4, target: bool = True, ax: Axes | None = None) -> Axes:
     """What an update looks at: the backup diagram of an algorithm.
 
@@ -616,7 +615,7 @@ def backup_diagram(name: str, *, n: int = 4, target: bool = True, ax: Axes | Non
         raise ValueError(f"name: takes one of {', '.join(BACKUPS)}, got {name!r}")
     check_count("n", n)
     backup = BACKUPS[name]
-    ax = _axes(ax, (3.2, 4.6))
+    ax = axes_or_new(ax, (3.2, 4.6))
     if backup.steps == "lambda":
         bottom = _draw_lambda(ax)
     elif backup.leaves:
@@ -733,7 +732,7 @@ _VALUES = "viridis"
 _EVEN_CONTRAST = 0.179
 
 
-def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
+def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """The Axes to draw into; a new figure of so many inches if there are none."""
     if ax is None:
         return plt.subplots(figsize=size, layout="constrained")[1]
@@ -768,7 +767,7 @@ def _range(grid: Floats) -> tuple[float, float]:
     return (low, high) if high - low > 1e-12 else (low - 0.5, high + 0.5)
 
 
-def _ink(rgba: Floats) -> NDArray[np.str_]:
+def ink_on(rgba: Floats) -> NDArray[np.str_]:
     """The ink, black or white, that stands out more from each background (…, 3 or 4)."""
     return np.where(_luminance(rgba) > _EVEN_CONTRAST, "black", "white")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -13,12 +12,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
-
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def cost_curves(
     times: Mapping[str, ArrayLike],
     counts: ArrayLike,
@@ -42,7 +39,7 @@ def cost_curves(
     Raises:
         ValueError: measurements of another number of counts; no T(1) where it is needed.
     """
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     x = np.asarray(counts, dtype=float)
     if (relative or each_alone) and x[0] != 1:
         raise ValueError(f"counts: takes 1 first, for T(1), got {x[0]:g}")
@@ -89,7 +86,7 @@ def cost_curves(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def roofline(
     speeds: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
@@ -107,7 +104,7 @@ def roofline(
         bandwidth: bytes a second that it can read.
         names: written at the points of the first curve.
     """
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     reached = np.concatenate([np.asarray(x, dtype=float) for x, _ in speeds.values()])
     ridge, giga = peak / bandwidth, 1e-9
     ends = np.array([min(reached.min(), ridge) / 2, ridge, 2 * max(reached.max(), ridge)])
@@ -142,7 +139,7 @@ def roofline(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def next_token_law(
     before: ArrayLike,
     after: ArrayLike,
@@ -159,7 +156,7 @@ def next_token_law(
         after: (tokens,) the same after cutting; 0 where a token was cut.
         labels: (tokens,) what to write below the bars.
     """
-    ax = _axes(ax, (6.4, 3.2))
+    ax = axes_or_new(ax, (6.4, 3.2))
     uncut, law = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
     places, colours = np.arange(len(uncut)), np.where(law > 0, COLOURS[0], "#bfbfbf")
     ax.bar(places, np.where(law > 0, law, uncut), width=0.75, color=colours)

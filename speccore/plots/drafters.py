@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -12,15 +11,13 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
-
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new
 
 GUESSED, BY_TARGET = COLOURS[5], COLOURS[1]  # apart in grey, too
 GIVEN = "0.93"
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def guessed_text(
     letters: Sequence[str],
     guessed: Sequence[bool],
@@ -55,7 +52,7 @@ def guessed_text(
     ]
     needed = -(-len(cells) // columns)
     height = needed if rows is None else rows
-    ax = _axes(ax, (9.0, 0.6 + 0.24 * height))
+    ax = axes_or_new(ax, (9.0, 0.6 + 0.24 * height))
     for place, (letter, colour) in enumerate(cells):
         row, column = divmod(place, columns)
         box = Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.5)
@@ -91,7 +88,7 @@ def _printable(letter: str) -> str:
     return letter if letter.isascii() and letter.isprintable() else "·"
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def acceptance_and_cost(
     costs: ArrayLike,
     acceptance: ArrayLike,
@@ -109,7 +106,7 @@ def acceptance_and_cost(
         names: (n,) written beside the points.
         measured: (n,) c as measured here; None to leave them out.
     """
-    ax = _axes(ax, (5.6, 4.0))
+    ax = axes_or_new(ax, (5.6, 4.0))
     c, alpha = np.asarray(costs, dtype=float), np.asarray(acceptance, dtype=float)
     ax.fill_between([0, 1], [0, 1], 1, color=COLOURS[2], alpha=0.10, linewidth=0)
     ax.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle=DASHES[1])
@@ -137,7 +134,7 @@ def acceptance_and_cost(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def iterations(
     right: ArrayLike, verified: Sequence[int], *, title: str = "", ax: Axes | None = None
 ) -> Axes:
@@ -148,7 +145,7 @@ def iterations(
         verified: (iterations,) how many first tokens are certain after each iteration.
     """
     found = np.asarray(right, dtype=bool)
-    ax = _axes(ax, (6.4, 0.9 + 0.17 * len(found)))
+    ax = axes_or_new(ax, (6.4, 0.9 + 0.17 * len(found)))
     for row, count in enumerate(verified):
         for column in range(found.shape[1]):
             colour = GUESSED if found[row, column] else GIVEN
@@ -167,7 +164,7 @@ def iterations(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def draft_trade_off(
     curves: Mapping[str, Sequence[tuple[str, float, float]]],
     *,
@@ -179,7 +176,7 @@ def draft_trade_off(
     Args:
         curves: label → points (setting, guesses rejected a token, tokens a step).
     """
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     for i, (label, points) in enumerate(curves.items()):
         names, wasted, tokens = zip(*points, strict=True)
         ax.plot(
@@ -196,7 +193,7 @@ def draft_trade_off(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def spread_by_group(
     samples: Mapping[str, Mapping[str, Sequence[float]]],
     *,
@@ -212,7 +209,7 @@ def spread_by_group(
         reference: drawn as a vertical line.
     """
     rows = list(next(iter(samples.values())))
-    ax = _axes(ax, (6.4, 1.0 + 0.42 * len(rows)))
+    ax = axes_or_new(ax, (6.4, 1.0 + 0.42 * len(rows)))
     for i, (group, measured) in enumerate(samples.items()):
         values = [np.asarray(measured[row], dtype=float) for row in rows]
         places = np.arange(len(rows)) + 0.22 * (i - (len(samples) - 1) / 2)
@@ -236,7 +233,7 @@ def spread_by_group(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def break_even(
     costs: Mapping[str, ArrayLike],
     tokens: Mapping[str, ArrayLike],
@@ -253,7 +250,7 @@ def break_even(
         tokens: label of a drafter → (groups,) tokens a step.
         groups: names, one marker each.
     """
-    ax = _axes(ax, (6.4, 4.2))
+    ax = axes_or_new(ax, (6.4, 4.2))
     far = 1.08 * max(1.5, *(float(np.max(each)) for each in (*costs.values(), *tokens.values())))
     ax.fill_between([0, far], [0, far], far, color=COLOURS[2], alpha=0.10, linewidth=0)
     ax.plot([0, far], [0, far], color="0.5", linewidth=1, linestyle=DASHES[1])

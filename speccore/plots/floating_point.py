@@ -12,7 +12,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
-from rlcore.plots import _STYLE, COLOURS, DASHES, _axes
+from rlcore.plots import COLOURS, DASHES, STYLE, axes_or_new
 
 
 class BitRow(NamedTuple):
@@ -33,7 +33,7 @@ class Range(NamedTuple):
     max: float
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def bit_patterns(
     rows: Sequence[BitRow], *, marked: str = "", title: str = "", ax: Axes | None = None
 ) -> Axes:
@@ -43,7 +43,7 @@ def bit_patterns(
         rows: what to show, from the top down.
         marked: name of a row to frame.
     """
-    ax = _axes(ax, (6.4, 0.52 * len(rows) + 0.7))
+    ax = axes_or_new(ax, (6.4, 0.52 * len(rows) + 0.7))
     boxes, faces = [], []
     for i, row in enumerate(rows):
         x = 0.0
@@ -78,7 +78,7 @@ _FIELD_GAP = 0.6
 _TEXT_COLUMN = 67.0
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def number_lines(
     rows: Mapping[str, ArrayLike],
     *,
@@ -95,7 +95,7 @@ def number_lines(
         subnormal_below: name → magnitude below which numbers are subnormal; those strokes are
             shorter and of another colour.
     """
-    ax = _axes(ax, (6.4, 0.55 * len(rows) + 0.9))
+    ax = axes_or_new(ax, (6.4, 0.55 * len(rows) + 0.9))
     for i, (name, numbers) in enumerate(rows.items()):
         values = np.asarray(numbers, dtype=float)
         ax.plot(xlim or (values.min(), values.max()), (i, i), color="0.7", linewidth=0.8)
@@ -115,7 +115,7 @@ def number_lines(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def log_curves(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
@@ -131,7 +131,7 @@ def log_curves(
         curves: label → (x, y), both (points,).
         base: of the logarithm of both axes.
     """
-    ax = _axes(ax, (6.4, 3.6))
+    ax = axes_or_new(ax, (6.4, 3.6))
     for i, (label, (x, y)) in enumerate(curves.items()):
         heights = np.asarray(y, dtype=float)
         ax.plot(
@@ -148,14 +148,14 @@ def log_curves(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def ranges(rows: Mapping[str, Range], *, title: str = "", ax: Axes | None = None) -> Axes:
     """The magnitudes that formats reach, as bars on a logarithmic axis, widest range on top.
 
     Args:
         rows: name → its range; the part of subnormal numbers is drawn lighter.
     """
-    ax = _axes(ax, (6.4, 0.42 * len(rows) + 0.9))
+    ax = axes_or_new(ax, (6.4, 0.42 * len(rows) + 0.9))
     order = sorted(rows, key=lambda name: rows[name].max / rows[name].smallest_normal, reverse=True)
     for i, name in enumerate(order):
         low, normal, high = np.log10(rows[name])
@@ -172,7 +172,7 @@ def ranges(rows: Mapping[str, Range], *, title: str = "", ax: Axes | None = None
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def magnitude_histogram(
     samples: Mapping[str, ArrayLike],
     formats: Mapping[str, Range],
@@ -189,7 +189,7 @@ def magnitude_histogram(
         formats: name → its range, drawn as a bar over the histogram, subnormal numbers lighter.
         xlim: whole numbers, the ends of the axis in powers of two; those of the samples if None.
     """
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     logs = {}
     for label, numbers in samples.items():
         sizes = np.abs(np.asarray(numbers, dtype=float).ravel())

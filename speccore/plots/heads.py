@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -11,14 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
-
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new
 
 FEATURE, TOKEN, GUESS, UNREAD = COLOURS[5], COLOURS[4], COLOURS[2], "0.93"
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def guess_inputs(
     features: ArrayLike,
     tokens: ArrayLike,
@@ -44,7 +41,7 @@ def guess_inputs(
         raise ValueError(f"k: takes a guess from 1 to {last}, the tokens after f_i, got {k}")
     if labels is not None and len(labels) != len(read[1]):
         raise ValueError(f"labels: takes {len(read[1])}, one a token, got {len(labels)}")
-    ax = _axes(ax, (4.2, 2.4))
+    ax = axes_or_new(ax, (4.2, 2.4))
     goal = (k + 1.0, 2.0)
     for height, kind, colour in ((0.0, read[0], FEATURE), (1.0, read[1], TOKEN)):
         for column, lit in enumerate(kind.tolist()):
@@ -109,7 +106,7 @@ def _node(
     )
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def candidates(
     labels: Sequence[str],
     probabilities: ArrayLike,
@@ -125,7 +122,7 @@ def candidates(
         probabilities: (n,) theirs.
         right: the place of the trunk's own choice among them, None if it is none of them.
     """
-    ax = _axes(ax, (3.2, 2.4))
+    ax = axes_or_new(ax, (3.2, 2.4))
     places = np.arange(len(labels))
     colours = [GUESS if place == right else FEATURE for place in places]
     ax.barh(places, np.asarray(probabilities, dtype=float), height=0.65, color=colours)
@@ -137,7 +134,7 @@ def candidates(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def by_count(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
@@ -155,7 +152,7 @@ def by_count(
         band: lowest and highest of a range to compare with.
         band_label: what the range is.
     """
-    ax = _axes(ax, (6.4, 3.6))
+    ax = axes_or_new(ax, (6.4, 3.6))
     if band is not None:
         ax.axhspan(*band, color="0.5", alpha=0.25, linewidth=0, label=band_label)
     for i, (label, (x, y)) in enumerate(curves.items()):
@@ -176,7 +173,7 @@ def by_count(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def given_up(
     points: Mapping[str, tuple[float, float]], *, title: str = "", ax: Axes | None = None
 ) -> Axes:
@@ -185,7 +182,7 @@ def given_up(
     Args:
         points: name of a rule → tokens a step, and how far its text is that of plain decoding.
     """
-    ax = _axes(ax, (6.4, 3.6))
+    ax = axes_or_new(ax, (6.4, 3.6))
     for i, (name, (tokens, same)) in enumerate(points.items()):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         ax.plot(
@@ -200,7 +197,7 @@ def given_up(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def calibration(
     confidence: ArrayLike,
     share: ArrayLike,
@@ -216,7 +213,7 @@ def calibration(
         share: (bins,) of them that were right.
         counts: (bins,) how many there are; the area of a marker.
     """
-    ax = _axes(ax, (4.4, 3.8))
+    ax = axes_or_new(ax, (4.4, 3.8))
     sizes = np.asarray(counts, dtype=float)
     ax.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle=DASHES[1])
     ax.plot(confidence, share, color=COLOURS[0], linewidth=1, zorder=2)
@@ -226,7 +223,7 @@ def calibration(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def text_table(
     columns: Sequence[str],
     rows: Mapping[str, Sequence[str]],
@@ -247,7 +244,7 @@ def text_table(
             )
     lines = 1 + max(cell.count("\n") for cells in rows.values() for cell in cells)
     height = (0.20 + 0.14 * lines) * len(rows)
-    ax = _axes(ax, (1.9 + 1.15 * len(columns), 0.9 + height))
+    ax = axes_or_new(ax, (1.9 + 1.15 * len(columns), 0.9 + height))
     ax.set(xlim=(-1.7, len(columns) - 0.5), ylim=(len(rows) - 0.5, -1.25), title=title)
     ax.axis("off")
     for column, head in enumerate(columns):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new
 from speccore.decoding.tree import TokenTree
 from speccore.plots.trees import token_tree
 
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
 
-
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def pair_law(
     law: ArrayLike,
     rows: Sequence[str],
@@ -41,7 +38,7 @@ def pair_law(
     table = np.asarray(law, dtype=float)
     if table.shape != (len(rows), len(columns)):
         raise ValueError(f"law: takes shape {(len(rows), len(columns))}, got {table.shape}")
-    ax = _axes(ax, (4.4, 3.6))
+    ax = axes_or_new(ax, (4.4, 3.6))
     most = float(table.max()) if limit is None else limit
     ax.imshow(table, cmap="Blues", vmin=0.0, vmax=most, aspect="auto")
     for (row, column), value in np.ndenumerate(table):
@@ -64,7 +61,7 @@ def pair_law(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def tree_budget(
     grown: ArrayLike,
     products: Mapping[str, tuple[int, float]],
@@ -80,7 +77,7 @@ def tree_budget(
         products: widths, such as "3·2·1" → nodes and expected tokens.
         measured: name of a series → nodes → tokens a step; drawn as open marks.
     """
-    ax = _axes(ax, (6.4, 3.6))
+    ax = axes_or_new(ax, (6.4, 3.6))
     heights = np.asarray(grown, dtype=float)
     ax.plot(heights, color=COLOURS[0], linestyle=DASHES[0], label="grown from the accuracies")
     if products:
@@ -112,7 +109,7 @@ def tree_budget(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def typical_threshold(
     settings: Mapping[str, tuple[float, float]],
     *,
@@ -126,7 +123,7 @@ def typical_threshold(
         settings: label → (ε, δ).
         largest: entropy at the right edge, in nats.
     """
-    ax = _axes(ax, (6.4, 3.2))
+    ax = axes_or_new(ax, (6.4, 3.2))
     entropy = np.linspace(0.0, largest, 201)
     ax.plot(entropy, np.exp(-entropy), color="0.6", linewidth=1, label=r"$e^{-H}$")
     for i, (label, (epsilon, delta)) in enumerate(settings.items()):
@@ -138,7 +135,7 @@ def typical_threshold(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def acceptance_trade_off(
     points: Mapping[str, tuple[float, float]],
     *,
@@ -159,7 +156,7 @@ def acceptance_trade_off(
     unknown = set(line) - set(points)
     if unknown:
         raise ValueError(f"line: takes names of points, got {sorted(unknown)}")
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     if line:
         x, y = zip(*(points[name] for name in line), strict=True)
         ax.plot(x, y, color=COLOURS[1], linestyle=DASHES[1], marker=MARKERS[1])
@@ -182,7 +179,7 @@ def acceptance_trade_off(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def judged_tree(
     tree: TokenTree,
     tokens: Sequence[str],

@@ -16,14 +16,12 @@ from matplotlib.patches import Rectangle
 from rlcore.plots import COLOURS, STYLE
 from speccore.foundations.memory_overlap import Explanation, locations
 
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
-
 LARGEST_MAP = 96  # cells that can be told apart
 STORAGE_ROW = 18  # locations a line
 BLOCK_GAP = 0.7  # cells between the matrices of a 3-dimensional tensor
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def memory_map(found: Explanation, *, title: str = "", ax: Axes | None = None) -> Axes:
     """A tensor, each element with the number of its location, above the storage itself.
 
@@ -74,7 +72,7 @@ def memory_map(found: Explanation, *, title: str = "", ax: Axes | None = None) -
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def storage_bytes(sizes: Mapping[str, int], *, title: str = "", ax: Axes | None = None) -> Axes:
     """Bytes of storage by name, as bars on a logarithmic axis with the number beside each."""
     if ax is None:

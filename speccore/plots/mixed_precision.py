@@ -10,14 +10,12 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
-
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new
 
 OCTAVE = 1.0  # width of a bar of a histogram, in powers of two
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def gradient_histogram(
     exact: ArrayLike,
     stored: ArrayLike,
@@ -42,7 +40,7 @@ def gradient_histogram(
         limits: of the horizontal axis, as exponents of two; what lies beyond is counted at the end.
         legend: whether to explain the colours; once is enough in a row of figures.
     """
-    ax = _axes(ax, (6.4, 3.6))
+    ax = axes_or_new(ax, (6.4, 3.6))
     edges = np.arange(limits[0], limits[1] + OCTAVE, OCTAVE)
     total = max(1, np.asarray(exact).size)
     looks: tuple[tuple[ArrayLike, str, dict[str, Any]], ...] = (
@@ -68,7 +66,7 @@ def gradient_histogram(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def update_histogram(
     ratios: Mapping[str, ArrayLike], *, title: str = "", ax: Axes | None = None
 ) -> Axes:
@@ -78,7 +76,7 @@ def update_histogram(
         ratios: label → (numbers,) |update| / spacing; zeros are left out. Below 1/2 an update is
             rounded away.
     """
-    ax = _axes(ax, (6.4, 3.4))
+    ax = axes_or_new(ax, (6.4, 3.4))
     edges = np.arange(-12.0, 12.5, 0.5)
     for i, (label, values) in enumerate(ratios.items()):
         found = np.asarray(values, dtype=float)
@@ -100,7 +98,7 @@ def update_histogram(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def training_curves(
     steps: ArrayLike,
     curves: Mapping[str, ArrayLike],
@@ -117,7 +115,7 @@ def training_curves(
         steps: (points,) where the curves were measured.
         curves: label → (seeds, points).
     """
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     x = np.asarray(steps, dtype=float)
     for i, (label, samples) in enumerate(curves.items()):
         runs = np.asarray(samples, dtype=float)
@@ -145,7 +143,7 @@ def training_curves(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def flushed_shares(
     exponents: ArrayLike,
     shares: Mapping[str, ArrayLike],
@@ -163,7 +161,7 @@ def flushed_shares(
         overflow_from: the first k at which a gradient overflows.
         marks: label → k, drawn as vertical lines.
     """
-    ax = _axes(ax, (6.4, 3.6))
+    ax = axes_or_new(ax, (6.4, 3.6))
     x = np.asarray(exponents, dtype=float)
     for i, (label, values) in enumerate(shares.items()):
         ax.plot(
@@ -190,7 +188,7 @@ def flushed_shares(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def scale_trace(
     scales: ArrayLike, overflows: ArrayLike, *, title: str = "", ax: Axes | None = None
 ) -> Axes:
@@ -200,7 +198,7 @@ def scale_trace(
         scales: (steps,) factors on the loss.
         overflows: (steps,) whether the step was skipped.
     """
-    ax = _axes(ax, (6.4, 3.0))
+    ax = axes_or_new(ax, (6.4, 3.0))
     exponents = np.log2(np.asarray(scales, dtype=float))
     skipped = np.flatnonzero(np.asarray(overflows))
     ax.step(np.arange(len(exponents)), exponents, where="post", color=COLOURS[0], label="scale")
@@ -219,7 +217,7 @@ def scale_trace(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def stacked_bars(
     parts: Mapping[str, Mapping[str, float]],
     *,
@@ -232,7 +230,7 @@ def stacked_bars(
     Args:
         parts: label of a bar → (name of a part → its length).
     """
-    ax = _axes(ax, (6.4, 0.9 + 0.5 * len(parts)))
+    ax = axes_or_new(ax, (6.4, 0.9 + 0.5 * len(parts)))
     names = list(dict.fromkeys(name for bar in parts.values() for name in bar))
     left = np.zeros(len(parts))
     for i, name in enumerate(names):
@@ -246,7 +244,7 @@ def stacked_bars(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def bars_with_spread(
     samples: Mapping[str, Sequence[float]],
     *,
@@ -259,7 +257,7 @@ def bars_with_spread(
     Args:
         samples: label → measurements.
     """
-    ax = _axes(ax, (6.4, 0.9 + 0.4 * len(samples)))
+    ax = axes_or_new(ax, (6.4, 0.9 + 0.4 * len(samples)))
     low, middle, high = np.array(
         [np.quantile(each, [0.25, 0.5, 0.75]) for each in samples.values()]
     ).T

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,11 +13,10 @@ from numpy.typing import ArrayLike
 
 from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE
 
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "oo")
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def stacked_counts(
     counts: Mapping[str, Mapping[str, int]],
     *,
@@ -57,7 +55,7 @@ def stacked_counts(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def call_overhead(
     function: Mapping[str, float],
     extra: Mapping[str, float],
@@ -103,7 +101,7 @@ def call_overhead(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def side_by_side(
     outputs: Mapping[str, ArrayLike],
     *,
@@ -147,7 +145,7 @@ def side_by_side(
     return figure
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def histogram(
     values: ArrayLike,
     bins: ArrayLike,

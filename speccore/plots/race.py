@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, rc_context
@@ -12,16 +11,14 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes, _ink
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new, ink_on
 from speccore.plots.drafters import BY_TARGET, GUESSED
-
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
 
 EM = 0.602
 """Width of a letter of the monospaced font, in its size."""
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def race_map(
     values: Mapping[str, Mapping[str, float]],
     *,
@@ -38,7 +35,7 @@ def race_map(
     methods = list(values)
     kinds = list(next(iter(values.values())))
     grid = np.array([[values[method][kind] for method in methods] for kind in kinds])
-    ax = _axes(ax, (1.8 + 0.95 * len(methods), 1.5 + 0.34 * len(kinds)))
+    ax = axes_or_new(ax, (1.8 + 0.95 * len(methods), 1.5 + 0.34 * len(kinds)))
     far = max(1.1, float(np.exp(np.abs(np.log(grid)).max())))
     image = ax.imshow(
         np.log2(grid),
@@ -46,7 +43,7 @@ def race_map(
         norm=TwoSlopeNorm(0.0, -np.log2(far), np.log2(far)),
         aspect="auto",
     )
-    ink = _ink(image.to_rgba(np.log2(grid)))
+    ink = ink_on(image.to_rgba(np.log2(grid)))
     for (row, column), value in np.ndenumerate(grid):
         ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink[row, column])
     ax.set_xticks(range(len(methods)), _broken(methods))
@@ -63,7 +60,7 @@ def _broken(methods: Iterable[str]) -> list[str]:
     return [each.replace(", ", ",\n") for each in methods]
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def clouds(
     points: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
@@ -81,7 +78,7 @@ def clouds(
         diagonal: whether to draw where both are equal, and to give both axes the same range.
         level: drawn as a horizontal line.
     """
-    ax = _axes(ax, (5.6, 4.2))
+    ax = axes_or_new(ax, (5.6, 4.2))
     for i, (label, (x, y)) in enumerate(points.items()):
         ax.plot(
             np.asarray(x, dtype=float),
@@ -105,7 +102,7 @@ def clouds(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def written_tokens(
     pieces: Sequence[str],
     guessed: Sequence[bool],
@@ -134,7 +131,7 @@ def written_tokens(
         raise ValueError(f"guessed: takes {len(pieces)} values, got {len(guessed)}")
     boxes, needed = _boxes(pieces, columns)
     height = needed if rows is None else rows
-    ax = _axes(ax, (9.0, 0.7 + 0.22 * height))
+    ax = axes_or_new(ax, (9.0, 0.7 + 0.22 * height))
     width = ax.get_window_extent().width / ax.get_figure(root=True).dpi  # type: ignore[union-attr]
     size = min(9.5, 72 * width / columns / EM)
     above = max(0, needed - height)
@@ -190,7 +187,7 @@ def _boxes(pieces: Sequence[str], columns: int) -> tuple[list[tuple[int, int, st
     return boxes, last + 1
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def progress_bars(
     done: Mapping[str, int],
     total: int,
@@ -206,7 +203,7 @@ def progress_bars(
         total: tokens of the whole text; the right end.
         chosen: name of a method.
     """
-    ax = _axes(ax, (4.0, 0.8 + 0.3 * len(done)))
+    ax = axes_or_new(ax, (4.0, 0.8 + 0.3 * len(done)))
     places = np.arange(len(done))
     colours = [COLOURS[0] if name == chosen else "0.7" for name in done]
     ax.barh(places, list(done.values()), height=0.65, color=colours)

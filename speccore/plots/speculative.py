@@ -10,14 +10,12 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, STYLE, _axes
-
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
+from rlcore.plots import COLOURS, DASHES, STYLE, axes_or_new
 
 ROUNDING = 1e-17  # left end of the scale of distances; an exact 0 is drawn there
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def overlap(
     p: ArrayLike,
     q: ArrayLike,
@@ -45,7 +43,7 @@ def overlap(
         raise ValueError(
             f"p, q: take shape (V,) = ({len(names)},), got {target.shape} and {draft.shape}"
         )
-    ax = _axes(ax, (6.4, 3.2))
+    ax = axes_or_new(ax, (6.4, 3.2))
     order = np.argsort(-np.maximum(target, draft), kind="stable")
     first, rest = order[:shown], order[shown:]
     parts = {
@@ -85,7 +83,7 @@ def overlap(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def distances(
     found: Mapping[str, ArrayLike],
     quoted: Mapping[str, float] | None = None,
@@ -100,7 +98,7 @@ def distances(
         found: name of a decoder → (pairs,) a distance for each pair of models, in [0, 1].
         quoted: name → a distance to compare with.
     """
-    ax = _axes(ax, (7.2, 1.1 + 0.3 * len(found)))
+    ax = axes_or_new(ax, (7.2, 1.1 + 0.3 * len(found)))
     known = quoted or {}
     for row, (name, values) in enumerate(found.items()):
         numbers = np.asarray(values, dtype=float)
@@ -135,7 +133,7 @@ def distances(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def acceptance_histogram(
     rates: Mapping[str, ArrayLike], *, title: str = "", ax: Axes | None = None
 ) -> Axes:
@@ -144,7 +142,7 @@ def acceptance_histogram(
     Args:
         rates: label → (contexts,) β of each, in [0, 1].
     """
-    ax = _axes(ax, (6.4, 3.2))
+    ax = axes_or_new(ax, (6.4, 3.2))
     edges = np.linspace(0.0, 1.0, 21)
     for i, (label, values) in enumerate(rates.items()):
         numbers = np.asarray(values, dtype=float)
@@ -162,7 +160,7 @@ def acceptance_histogram(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def speedup_map(
     gains: ArrayLike,
     alphas: ArrayLike,
@@ -193,7 +191,7 @@ def speedup_map(
             f"gains: takes shape (len(alphas), len(lengths)) = ({len(across)}, {len(up)}), "
             f"got {grid.shape}"
         )
-    ax = _axes(ax, (6.4, 3.8))
+    ax = axes_or_new(ax, (6.4, 3.8))
     shades = ax.pcolormesh(across, up, np.log2(grid.T), cmap="PuOr", vmin=-2.0, vmax=2.0)
     ax.grid(False)
     lines = ax.contour(

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, _axes
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new
 from speccore.decoding.tree import ROOT, TokenTree
-
-_STYLE: Any = STYLE  # matplotlib's stub wants its own literal names
 
 _KEPT, _GUESS, _ROOT = COLOURS[2], COLOURS[5], "0.85"
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def token_tree(
     tree: TokenTree,
     labels: Sequence[str],
@@ -36,7 +33,7 @@ def token_tree(
     """
     if len(labels) != len(tree):
         raise ValueError(f"labels: takes one for each of the {len(tree)} nodes, got {len(labels)}")
-    ax = _axes(ax, (4.8, 3.4))
+    ax = axes_or_new(ax, (4.8, 3.4))
     across = np.array([0, *tree.depths])
     down = _rows(tree)
     for node in range(len(tree)):
@@ -84,7 +81,7 @@ def token_tree(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def tree_mask(
     mask: ArrayLike,
     labels: Sequence[str],
@@ -104,7 +101,7 @@ def tree_mask(
     count = len(labels) + 1
     if seen.shape != (count, count):
         raise ValueError(f"mask: takes shape {(count, count)}, got {seen.shape}")
-    ax = _axes(ax, (3.6, 3.4))
+    ax = axes_or_new(ax, (3.6, 3.4))
     rows = np.isin(np.arange(count) - 1, kept)
     picture = np.ones((count, count, 3))
     picture[seen] = _rgb(_GUESS)
@@ -128,7 +125,7 @@ def tree_mask(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def acceptance_curves(
     siblings: ArrayLike,
     curves: Mapping[str, ArrayLike],
@@ -144,7 +141,7 @@ def acceptance_curves(
         curves: name of a scheme → (pairs, points) probabilities.
         legend: whether to name the schemes; once is enough in a row of figures.
     """
-    ax = _axes(ax, (6.4, 3.6))
+    ax = axes_or_new(ax, (6.4, 3.6))
     x = np.asarray(siblings, dtype=float)
     for i, (label, values) in enumerate(curves.items()):
         pairs = np.asarray(values, dtype=float)
@@ -169,7 +166,7 @@ def acceptance_curves(
     return ax
 
 
-@rc_context(_STYLE)
+@rc_context(STYLE)
 def budget_curves(
     curves: Mapping[str, ArrayLike],
     *,
@@ -189,7 +186,7 @@ def budget_curves(
         level: a horizontal line: plain decoding.
         legend: whether to name the curves.
     """
-    ax = _axes(ax, (6.4, 3.4))
+    ax = axes_or_new(ax, (6.4, 3.4))
     for i, (label, values) in enumerate(curves.items()):
         heights = np.asarray(values, dtype=float)
         ax.plot(heights, color=COLOURS[i], linestyle=DASHES[i], label=label)
