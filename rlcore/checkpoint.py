@@ -17,14 +17,19 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def save_arrays(path: str | Path, arrays: Arrays, metadata: Mapping[str, str]) -> None:
-    """Write named arrays, some lines of text about them, and their SHA-256.
+    """Write named arrays, some lines of text about them, and their SHA-256; see ``write_whole``."""
+    write_whole(path, save(dict(arrays), {**metadata, "sha256": digest(arrays)}))
 
-    The file appears under its name when it is complete; what stood there before stays until then.
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file that appears under its name when it is complete.
+
+    What stood there before stays until then.
     """
     path = Path(path)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        unfinished.write_bytes(save(dict(arrays), {**metadata, "sha256": digest(arrays)}))
+        unfinished.write_bytes(content)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

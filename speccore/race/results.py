@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlcore.checkpoint import write_whole
 from rlcore.validation import Floats, check_count
 from speccore.decoding.generate import Output
 from speccore.decoding.theory import expected_tokens
@@ -199,16 +199,10 @@ def progress_at(run: Run, seconds: float) -> int:
 
 
 def save(races: Sequence[Race], path: Path = RESULTS) -> None:
-    """Write races, a run a line; the file appears when it is complete."""
+    """Write races, a run a line; see ``write_whole``."""
     lines = [json.dumps(_as_json(race), ensure_ascii=False) for race in races]
     text = "[\n" + ",\n".join(lines).replace('{"method"', '\n{"method"') + "\n]\n"
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, text.encode())
 
 
 def stored(path: Path = RESULTS) -> dict[str, Race]:

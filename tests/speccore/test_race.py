@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from dataclasses import replace
 from itertools import product
@@ -345,12 +346,20 @@ def test_what_is_written_is_read_again(tmp_path):
                 assert a.outputs == b.outputs and a.step_seconds == b.step_seconds
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "race.json"
     race.save([a_race()], path)
     before = path.read_text(encoding="utf-8")
     with pytest.raises(TypeError):
         race.save([a_race(), a_race(about={"date": object()})], path)
+    assert path.read_text(encoding="utf-8") == before and list(tmp_path.iterdir()) == [path]
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        race.save([a_race(about={"date": "another"})], path)
     assert path.read_text(encoding="utf-8") == before and list(tmp_path.iterdir()) == [path]
 
 
