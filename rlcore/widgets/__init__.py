@@ -15,6 +15,7 @@ from rlcore.widgets.panel import (
     Panel,
     blank_figure,
     choice,
+    entry,
     panel,
     slider,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "blank_figure",
     "choice",
     "cliff_walking",
+    "entry",
     "generalization",
     "linear_prediction",
     "mountain_car",

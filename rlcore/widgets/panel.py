@@ -136,6 +136,18 @@ def choice(description: str, value: Any, options: Sequence[Any], *, ordered: boo
     )
 
 
+def entry(description: str, suggestions: Sequence[str]) -> Any:
+    """A field for any text, read once it is complete; the first suggestion stands in it."""
+    return ipywidgets.Combobox(
+        value=suggestions[0],
+        options=list(suggestions),
+        ensure_option=False,
+        continuous_update=False,
+        description=description,
+        style={"description_width": "initial"},
+    )
+
+
 def blank_figure(height: int = 360, width: int = WIDTH) -> Figure:
     """An empty figure of so many pixels, unknown to pyplot, so that nothing is shown twice."""
     return Figure(figsize=(width / DPI, height / DPI), dpi=DPI)

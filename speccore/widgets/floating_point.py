@@ -8,7 +8,7 @@ import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
 
-from rlcore.widgets.panel import Panel, blank_figure, choice, panel
+from rlcore.widgets.panel import Panel, blank_figure, choice, entry, panel
 from speccore import plots
 from speccore.foundations.floating_point import (
     BF16,
@@ -57,14 +57,7 @@ def bit_explorer() -> Panel:
         )
         return figure
 
-    number = ipywidgets.Combobox(
-        value=WORTH_A_LOOK[0],
-        options=WORTH_A_LOOK,
-        ensure_option=False,
-        continuous_update=False,
-        description="number",
-        style={"description_width": "initial"},
-    )
+    number = entry("number", WORTH_A_LOOK)
     bits_of = choice("bits of", FP16.name, list(CLICKABLE))
     container = panel(
         draw,

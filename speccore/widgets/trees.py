@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 from matplotlib.figure import Figure
 
-from rlcore.widgets.panel import Panel, blank_figure, choice, panel
+from rlcore.widgets.panel import Panel, blank_figure, choice, entry, panel
 from speccore import plots
 from speccore.decoding.acceptance import greedy
 from speccore.decoding.chance import Chance
@@ -102,14 +102,7 @@ def tree_builder(target: Transformer | None = None, draft: Transformer | None = 
         )
         return figure
 
-    tree = ipywidgets.Combobox(
-        value=TREES[0],
-        options=TREES,
-        ensure_option=False,
-        continuous_update=False,
-        description="paths of ranks",
-        style={"description_width": "initial"},
-    )
+    tree = entry("paths of ranks", TREES)
     names = [(shortened(text), text) for text in BEGINNINGS]
     container = panel(
         draw,

@@ -107,6 +107,15 @@ def test_an_error_is_shown_to_the_reader_and_raised_for_the_tests():
     assert panel.image.layout.visibility == "visible"
 
 
+def test_an_entry_takes_any_text_once_it_is_complete():
+    field = widgets.entry("name", ("one", "two"))
+    assert field.value == "one" and field.options == ("one", "two") and field.description == "name"
+    field.value = "three"
+    assert field.value == "three"
+    assert not field.continuous_update, "half of a number is another number"
+    assert not field.ensure_option
+
+
 def test_a_panel_that_cannot_draw_at_all_says_so_at_once():
     with pytest.raises(ZeroDivisionError):
         make(lambda x: x / 0)
