@@ -523,8 +523,10 @@ def _resume(
             f"{_values(found, differ)}; got {_values(settings, differ)}"
         )
     for number, master in enumerate(mixed.masters):
-        state = {name: arrays[f"{name}.{number}"] for name in ("exp_avg", "exp_avg_sq", "step")}
-        optimizer.state[master] = {name: torch.from_numpy(each) for name, each in state.items()}
+        names = [name for name in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{number}" in arrays]
+        if names:  # none, if every step so far has overflowed
+            state = {name: torch.from_numpy(arrays[f"{name}.{number}"]) for name in names}
+            optimizer.state[master] = state
         master.copy_(torch.from_numpy(arrays[f"master.{number}"]))
     mixed.store()
     mixed.loss_scale.scale, mixed.loss_scale.good_steps = json.loads(metadata["loss_scale"])
