@@ -10,7 +10,10 @@ from PIL import Image
 import rlcore.widgets
 import speccore.widgets
 
-MECHANISM = {"DPI", "MOST_CONTROLS", "WIDTH", "Panel", "blank_figure", "choice", "panel", "slider"}
+MECHANISM = {
+    *("DPI", "MOST_CONTROLS", "WIDTH", "Panel"),
+    *("blank_figure", "choice", "entry", "panel", "slider"),
+}
 WIDGETS = [
     getattr(package.widgets, name)
     for package in (rlcore, speccore)
