@@ -11,8 +11,15 @@ import rlcore.widgets
 import speccore.widgets
 
 MECHANISM = {
-    *("DPI", "MOST_CONTROLS", "WIDTH", "Panel"),
-    *("blank_figure", "choice", "entry", "panel", "slider"),
+    "DPI",
+    "MOST_CONTROLS",
+    "WIDTH",
+    "Panel",
+    "blank_figure",
+    "choice",
+    "entry",
+    "panel",
+    "slider",
 }
 WIDGETS = [
     getattr(package.widgets, name)

@@ -352,11 +352,12 @@ class _SmallBlock(_PackedBlock):
     """A packed block that is a compiled loop on a single token of one text."""
 
     def take_arrays(self) -> None:
-        """Keep the matrices and the floors of the norms as the loop takes them."""
+        """Keep what the loop takes."""
         attention, feed_forward = self.attention, self.feed_forward
         maps = attention.joined, attention.output, feed_forward.joined, feed_forward.down
-        self.weights = tuple(cast(PackedLinear, each).as_array() for each in maps)
-        self.floors = self.attention_norm.least, self.feed_forward_norm.least
+        projection, output, gate_and_up, down = (cast(PackedLinear, m).as_array() for m in maps)
+        least, least_after = self.attention_norm.least, self.feed_forward_norm.least
+        self.weights = least, projection, output, least_after, gate_and_up, down
 
     def forward(
         self, x: Tensor, rotation: Rotation, mask: Tensor | None, extend: Extend | None = None
@@ -367,9 +368,7 @@ class _SmallBlock(_PackedBlock):
         added = np.zeros(column + 1, np.float32) if mask is None else _numbers(mask)
         cos, sin = (each.view(1, -1).numpy() for each in rotation)
         y = torch.empty_like(x)
-        block_loop(
-            x[0].numpy(), cos, sin, keys, values, added, self.floors, self.weights, y[0].numpy()
-        )
+        block_loop(x[0].numpy(), cos, sin, keys, values, added, self.weights, y[0].numpy())
         return y
 
 
@@ -398,7 +397,6 @@ class _SmallNextFeatures(NextFeatures):
         added = np.zeros(columns, np.float32) if mask is None else _numbers(mask)[-columns:]
         cos, sin = (each.view(count, -1).numpy() for each in rotation)
         y = np.empty((1, features.shape[2]), np.float32)
-        block = self.block
         guess_loop(
             features[0].numpy(),
             embeddings[0].numpy(),
@@ -408,8 +406,7 @@ class _SmallNextFeatures(NextFeatures):
             keys,
             values,
             added,
-            block.floors,
-            block.weights,
+            self.block.weights,
             y,
         )
         return torch.from_numpy(y)[None]
@@ -461,7 +458,6 @@ def compile_loops() -> None:
     _add(pair, y[0], y)
     normalise_loop(x, ONE, y)
     turn_loop(x[None], x, x, 1)
-    weights = wide, pair, wide, pair
-    block_loop(x, x, x, x[None], x[None], one, (ONE, ONE), weights, y)
-    join = np.ones((4, 2), np.float32)
-    guess_loop(x, x, join, x, x, x[None], x[None], one, (ONE, ONE), weights, y)
+    weights = ONE, wide, pair, ONE, wide, pair
+    block_loop(x, x, x, x[None], x[None], one, weights, y)
+    guess_loop(x, x, np.ones((4, 2), np.float32), x, x, x[None], x[None], one, weights, y)

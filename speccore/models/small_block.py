@@ -17,6 +17,10 @@ from rlcore.compilation import compiled
 from rlcore.validation import Floats
 
 ONE = np.float32(1)
+BlockWeights = tuple[np.float32, Floats, Floats, np.float32, Floats, Floats]
+"""ε C of the norm before attention; (C, (H + 2 K) D) to queries, keys and values; (C, C) behind
+attention; ε C of the norm before the feed-forward layer; (C, 2 F) to gate and up; (F, C) down. The
+factors of the norms are part of the matrices behind them."""
 
 
 @partial(compiled, any_order=True)
@@ -96,7 +100,7 @@ def remember_loop(
     x: Floats,
     cos: Floats,
     sin: Floats,
-    floor: np.float32,
+    least: np.float32,
     projection: Floats,
     keys: Floats,
     values: Floats,
@@ -108,7 +112,7 @@ def remember_loop(
     Args:
         x: (1, C).
         cos, sin: (1, D) as of ``rotary_factors``.
-        floor: ε C of the norm.
+        least: ε C of the norm.
         projection: (C, (H + 2 K) D), the factors of the norm being part of it.
         keys, values: (K, capacity, D) of a cache.
         column: in which the keys and values are written.
@@ -117,7 +121,7 @@ def remember_loop(
     groups = len(keys)
     turned = heads.shape[1] - groups
     h = np.empty_like(x)
-    normalise_loop(x, floor, h)
+    normalise_loop(x, least, h)
     multiply_loop(h[0], projection, heads.reshape(-1))
     turn_loop(heads, cos, sin, turned)
     for group in range(groups):
@@ -133,8 +137,7 @@ def block_loop(
     keys: Floats,
     values: Floats,
     mask: Floats,
-    floors: tuple[np.float32, np.float32],
-    weights: tuple[Floats, Floats, Floats, Floats],
+    weights: BlockWeights,
     y: Floats,
 ) -> None:
     """x + attention(norm(x)), then that + feed_forward(norm(that)).
@@ -142,41 +145,26 @@ def block_loop(
     Args:
         x, cos, sin, keys, values: as of ``remember_loop``.
         mask: (S,) as of ``attend_loop``; column S − 1 of the cache is written.
-        floors: ε C of the two norms.
-        weights: (C, (H + 2 K) D) to queries, keys and values, (C, C) behind attention, (C, 2 F) to
-            gate and up, (F, C) down; the factors of the norms are part of them.
+        weights: of the block.
         y: (1, C).
     """
-    projection, output, gate_and_up, down = weights
+    least, projection, output, least_after, gate_and_up, down = weights
     width, wide = keys.shape[2], len(down)
     heads = len(output) // width
     projected = np.empty((1, heads + 2 * len(keys), width), np.float32)
-    remember_loop(x, cos, sin, floors[0], projection, keys, values, len(mask) - 1, projected)
+    remember_loop(x, cos, sin, least, projection, keys, values, len(mask) - 1, projected)
     mixed = np.empty((heads, width), np.float32)
     attend_loop(projected[0, :heads], keys, values, mask, mixed)
     multiply_loop(mixed.reshape(-1), output, y[0])
     y += x
     h = np.empty_like(y)
-    normalise_loop(y, floors[1], h)
+    normalise_loop(y, least_after, h)
     inner = np.empty(2 * wide, np.float32)
     multiply_loop(h[0], gate_and_up, inner)
     for i in range(wide):
         inner[i] *= inner[wide + i] / (ONE + np.exp(-inner[i]))
     multiply_loop(inner[:wide], down, h[0])
     y += h
-
-
-@partial(compiled, any_order=True)
-def join_loop(features: Floats, embedding: Floats, w: Floats, y: Floats) -> None:
-    """y = [direction of the features; embedding] w: (C,), (C,), (2 C, C) → (C,)."""
-    width = len(features)
-    total = np.float32(0)
-    for i in range(width):
-        total += features[i] * features[i]
-    x = np.empty(2 * width, np.float32)
-    x[:width] = features * np.sqrt(width / total)
-    x[width:] = embedding
-    multiply_loop(x, w, y)
 
 
 @compiled
@@ -189,29 +177,31 @@ def guess_loop(
     keys: Floats,
     values: Floats,
     mask: Floats,
-    floors: tuple[np.float32, np.float32],
-    weights: tuple[Floats, Floats, Floats, Floats],
+    weights: BlockWeights,
     y: Floats,
 ) -> None:
     """The features that follow T tokens: of all but the last only keys and values are needed.
 
     Args:
         features, embeddings: (T, C).
-        join: (2 C, C).
+        join: (2 C, C), what makes the block's input from a direction and an embedding.
         cos, sin: (T, D).
-        keys, values, mask, floors, weights, y: as of ``block_loop``.
+        keys, values, mask, weights, y: as of ``block_loop``.
     """
-    rows, width = len(features), keys.shape[2]
-    projection = weights[0]
+    rows, size = features.shape
+    least, projection = weights[:2]
+    width = keys.shape[2]
     heads = np.empty((1, projection.shape[1] // width, width), np.float32)
-    x = np.empty_like(y)
+    directions = np.empty_like(features)
+    normalise_loop(features, np.float32(0), directions)
+    directions *= np.sqrt(np.float32(size))
+    pair, x = np.empty(2 * size, np.float32), np.empty_like(y)
     for row in range(rows):
-        join_loop(features[row], embeddings[row], join, x[0])
+        pair[:size], pair[size:] = directions[row], embeddings[row]
+        multiply_loop(pair, join, x[0])
         here = slice(row, row + 1)
         if row < rows - 1:
             column = len(mask) - rows + row
-            remember_loop(
-                x, cos[here], sin[here], floors[0], projection, keys, values, column, heads
-            )
+            remember_loop(x, cos[here], sin[here], least, projection, keys, values, column, heads)
         else:
-            block_loop(x, cos[here], sin[here], keys, values, mask, floors, weights, y)
+            block_loop(x, cos[here], sin[here], keys, values, mask, weights, y)

@@ -134,13 +134,13 @@ class EagleReader:
         self.columns += new
         if not self.columns:
             return None
-        self._made = self._pass(target.features, context[-new:])
+        self._made = self._pass(self.head.step.last, target.features, context[-new:])
         self._order = [ROOT]
         return self._logits(self._made)[0]
 
     def extend(self, tokens: Sequence[int]) -> Floats:
         """(1, V) logits after one guess more of a chain."""
-        self._made = self._pass(self._made, tokens)
+        self._made = self._pass(self.head.step.last, self._made, tokens)
         return self._logits(self._made)
 
     def grow(self, tree: TokenTree, nodes: np.ndarray) -> Floats:
@@ -152,21 +152,21 @@ class EagleReader:
         rows, columns = nodes + 1, np.array(self._order[1:]) + 1
         mask = torch.from_numpy(tree.mask[rows[:, None], columns]).to(there)
         inputs = self._made[:, parents], tree.tokens[nodes].tolist()
-        made = self._pass(*inputs, self.head.step, positions, mask)
+        made = self._pass(self.head.step, *inputs, positions, mask)
         self._made = torch.cat((self._made, made), dim=1)
         return self._logits(made)
 
     def _pass(
         self,
+        step: Callable[..., Tensor],
         features: Tensor,
         tokens: Sequence[int],
-        step: Callable[..., Tensor] | None = None,
         positions: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         given = torch.tensor([tokens], device=self.cache.keys.device)
         inputs = (features, self.trunk.embedding(given))
-        (made,) = read_on([step or self.head.step.last], inputs, self.cache, positions, mask)
+        (made,) = read_on([step], inputs, self.cache, positions, mask)
         return made  # (1, T, C)
 
     def _logits(self, made: Tensor) -> Floats:
