@@ -767,6 +767,17 @@ def _range(grid: Floats) -> tuple[float, float]:
     return (low, high) if high - low > 1e-12 else (low - 0.5, high + 0.5)
 
 
+def mark(number: int) -> dict[str, Any]:
+    """Colour and marker of a curve or a group of points; hollow, once all colours are taken."""
+    colour = COLOURS[number % len(COLOURS)]
+    inside = colour if number < len(COLOURS) else "white"
+    return {
+        "color": colour,
+        "marker": MARKERS[number % len(MARKERS)],
+        "markerfacecolor": inside,
+    }
+
+
 def ink_on(rgba: Floats) -> NDArray[np.str_]:
     """The ink, black or white, that stands out more from each background (…, 3 or 4)."""
     return np.where(_luminance(rgba) > _EVEN_CONTRAST, "black", "white")

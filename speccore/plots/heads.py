@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new
+from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new, mark
 
 FEATURE, TOKEN, GUESS, UNREAD = COLOURS[5], COLOURS[4], COLOURS[2], "0.93"
 
@@ -156,15 +156,12 @@ def by_count(
     if band is not None:
         ax.axhspan(*band, color="0.5", alpha=0.25, linewidth=0, label=band_label)
     for i, (label, (x, y)) in enumerate(curves.items()):
-        colour = COLOURS[i % len(COLOURS)]
         ax.plot(
             np.asarray(x, dtype=float),
             np.asarray(y, dtype=float),
-            color=colour,
             linestyle=DASHES[i % len(DASHES)],
-            marker=MARKERS[i % len(MARKERS)],
-            markerfacecolor=colour if i < len(COLOURS) else "white",
             label=label,
+            **mark(i),
         )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylim(bottom=0)

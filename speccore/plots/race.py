@@ -11,7 +11,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
-from rlcore.plots import COLOURS, DASHES, MARKERS, STYLE, axes_or_new, ink_on
+from rlcore.plots import COLOURS, DASHES, STYLE, axes_or_new, ink_on, mark
 from speccore.plots.drafters import BY_TARGET, GUESSED
 
 EM = 0.602
@@ -84,11 +84,9 @@ def clouds(
             np.asarray(x, dtype=float),
             np.asarray(y, dtype=float),
             linestyle="none",
-            marker=MARKERS[i % len(MARKERS)],
-            color=COLOURS[i % len(COLOURS)],
-            markerfacecolor=COLOURS[i % len(COLOURS)] if i < len(COLOURS) else "white",
             alpha=0.75,
             label=label,
+            **mark(i),
         )
     if diagonal:
         numbers = [np.asarray(each, dtype=float) for pair in points.values() for each in pair]

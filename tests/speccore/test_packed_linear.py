@@ -64,6 +64,15 @@ def inputs(*shape, seed=1):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+@torch.no_grad()
+def enliven(*models, size=0.05):
+    """Noise on all weights, so that no part is without effect; returns its generator."""
+    generator = torch.Generator().manual_seed(0)
+    for weight in (each for model in models for each in model.parameters()):
+        weight += size * torch.randn(weight.shape, generator=generator)
+    return generator
+
+
 @pytest.fixture(params=["packed", "fallback", "loops"])
 def either(request, monkeypatch):
     """So that small models try all: oneDNN, ordinary products, compiled loops."""
@@ -128,10 +137,7 @@ def test_later_changes_of_the_weights_do_not_reach_it(either):
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
 def test_a_packed_model_has_the_same_logits(kv_heads, tied, either):
     model = Transformer(replace(CONFIG, kv_heads=kv_heads, tied=tied))
-    with torch.no_grad():
-        generator = torch.Generator().manual_seed(0)
-        for weight in model.parameters():
-            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+    enliven(model)
     state = {name: each.clone() for name, each in model.state_dict().items()}
     twin = packed(model)
     tokens = torch.randint(700, (2, 20), generator=torch.Generator().manual_seed(1))
@@ -155,10 +161,7 @@ def test_a_packed_model_has_the_same_logits(kv_heads, tied, either):
 def test_a_tree_is_read_the_same_with_few_tokens_and_with_many(count, either):
     """Positions that repeat and a mask, on either side of where the compiled loops end."""
     model = Transformer(CONFIG)
-    with torch.no_grad():
-        generator = torch.Generator().manual_seed(0)
-        for weight in model.parameters():
-            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+    generator = enliven(model)
     text, nodes = torch.randint(700, (1, 30), generator=generator).split((30 - count, count), dim=1)
     positions = 30 - count + torch.arange(count) // 2
     some = torch.rand(count, 5 + count, generator=generator)  # and of the last 5 tokens before
@@ -177,10 +180,7 @@ def test_a_tree_is_read_the_same_with_few_tokens_and_with_many(count, either):
 def test_packed_heads_guess_the_same_token_by_token(name, either):
     """What a head has made takes the place of the trunk's features."""
     trunk, head = Transformer(CONFIG), HEADS[name](CONFIG)
-    with torch.no_grad():
-        generator = torch.Generator().manual_seed(0)
-        for weight in (*trunk.parameters(), *head.parameters()):
-            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+    generator = enliven(trunk, head)
     tokens = torch.randint(700, (1, 9), generator=generator)
     with torch.inference_mode():
         (features,), embeddings = trunk.features(tokens, layers=0), trunk.embedding(tokens)
@@ -228,10 +228,7 @@ def test_a_packed_model_with_a_cache_leaves_its_inputs_alone():
 @pytest.mark.parametrize("name", HEADS)
 def test_packed_heads_guess_the_same(name, either):
     trunk, heads = Transformer(CONFIG), HEADS[name](CONFIG)
-    with torch.no_grad():
-        generator = torch.Generator().manual_seed(0)
-        for weight in (*trunk.parameters(), *heads.parameters()):
-            weight += 0.02 * torch.randn(weight.shape, generator=generator)
+    enliven(trunk, heads, size=0.02)
     twin = packed(heads)
     tokens = torch.randint(700, (1, 20), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
